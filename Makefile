@@ -1,0 +1,82 @@
+# The map of the pipeline: one line a stage. `make` prints help.
+PROFILE     ?= demo
+INPUT       ?= input
+SOLUTION    ?=
+WORKING     ?= working
+SUBMISSIONS ?= submissions
+SET         ?=
+FOLDS       ?=
+BUDGET_HOURS ?=
+VENV        ?= .venv
+# the first of these that runs: a name on PATH may be a shim without an interpreter behind it
+PYTHON      ?= $(shell for p in python3.12 python3.11 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
+
+PY        := $(VENV)/bin/python
+CXR       := PYTHONPATH=src $(PY) -m cxr
+OVERRIDES := $(strip $(SET) $(if $(FOLDS),folds.count=$(FOLDS)) $(if $(BUDGET_HOURS),budget.hours=$(BUDGET_HOURS)))
+RUNS      := $(WORKING)/$(PROFILE)/runs
+INSTALLED := $(VENV)/installed
+
+# Two cores and small models: one thread a process for the libraries that would start more (torch sets its own).
+export OMP_NUM_THREADS ?= 2
+export NO_ALBUMENTATIONS_UPDATE := 1
+export PYTHONHASHSEED := 0
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.NOTPARALLEL:
+.PHONY: help setup all test test-all lint lab clean FORCE
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@echo '  variables: PROFILE=demo|kaggle|paper|full INPUT=dir SOLUTION=csv WORKING=dir SUBMISSIONS=dir FOLDS=n'
+	@echo '             SET="yolo.epochs=3 study.size=320" BUDGET_HOURS=9 PYTHON=python3.12 VENV=.venv'
+
+# ---------------------------------------------------------------------------------------------------- environment
+setup: $(INSTALLED) ## the environment alone, in .venv
+
+$(INSTALLED): requirements.txt requirements.lock
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh setup.sh
+	@touch $@
+
+# --------------------------------------------------------------------------------------------------------- stages
+# $(call stage,notebook,notebooks that it follows,profile sections that it reads)
+define stage
+STAGES += $(1)
+SPECS  += --stage $(1):$(3)
+$(RUNS)/$(1).ipynb: notebooks/$(1).ipynb $(RUNS)/$(1).stamp $(2:%=$(RUNS)/%.ipynb) | $(INSTALLED)
+	@$$(CXR) run notebooks/$(1).ipynb $$@ -p profile "$(PROFILE)" -p overrides "$$(OVERRIDES)" \
+	  -p input_dir "$$(abspath $(INPUT))" -p working_dir "$$(abspath $(WORKING))" \
+	  -p submissions_dir "$$(abspath $(SUBMISSIONS))" $(4)
+endef
+$(eval $(call stage,00_inputs,,phantom,-p solution_csv "$$(abspath $(SOLUTION))"))
+$(eval $(call stage,01_dicom_to_png,00_inputs,images))
+$(eval $(call stage,03_annotations_and_folds,01_dicom_to_png,folds))
+$(eval $(call stage,07_train_yolo,03_annotations_and_folds,yolo))
+$(eval $(call stage,09_classify_studies,03_annotations_and_folds,study))
+$(eval $(call stage,11_submission,07_train_yolo 09_classify_studies,fusion))
+
+# every stamp is looked at in one go; a stamp whose fingerprint is unchanged keeps its time, and its stage rests
+$(STAGES:%=$(RUNS)/%.stamp): $(RUNS)/stamps
+	@:
+$(RUNS)/stamps: FORCE | $(INSTALLED)
+	@$(CXR) stamp --notebooks notebooks --profile "$(PROFILE)" --overrides "$(OVERRIDES)" --input "$(abspath $(INPUT))" \
+	  --solution "$(abspath $(SOLUTION))" --working "$(abspath $(WORKING))" $(SPECS)
+FORCE:
+
+all: $(RUNS)/11_submission.ipynb ## the submission, from raw DICOM; phantom data if input/ is empty
+	@$(CXR) summary --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))"
+
+# --------------------------------------------------------------------------------------------------------- checks
+test: $(INSTALLED) ## the tests, under four minutes
+	$(PY) -m pytest -m "not slow"
+test-all: $(INSTALLED) ## slow tests too
+	$(PY) -m pytest
+lint: $(INSTALLED) ## ruff, and notebooks without outputs
+	$(PY) -m ruff check src tests
+	$(PY) -m ruff format --check src tests
+lab: $(INSTALLED) ## Jupyter on the numbered notebooks
+	$(PY) -m jupyter lab notebooks
+clean: ## remove what this profile made (never input/)
+	rm -rf "$(WORKING)/$(PROFILE)" "$(WORKING)/phantom" "$(SUBMISSIONS)/$(PROFILE)"

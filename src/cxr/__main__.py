@@ -1,0 +1,45 @@
+"""The command line: `python -m cxr COMMAND`. Each command lives in the module that does the work."""
+
+import argparse
+import importlib
+import sys
+
+from cxr.faults import DataFault
+
+COMMANDS = {
+    "phantom": ("cxr.phantom.datasets", "make a synthetic data set in Kaggle's layout"),
+    "convert": ("cxr.images.convert", "turn a folder of DICOM files into PNGs, tables and a training cache"),
+    "coco": ("cxr.data.coco", "write COCO annotations"),
+    "folds": ("cxr.data.folds", "split patients into folds"),
+    "baseline": ("cxr.baseline", "write the trivial submission that every model must beat"),
+    "submit": ("cxr.submission", "predict a test set and write the submission"),
+    "score": ("cxr.evaluation.score", "score a submission against a solution"),
+    "validate": ("cxr.submission_format", "list every fault of a submission"),
+    "run": ("cxr.run_notebook", "run one numbered notebook as a stage"),
+    "stamp": ("cxr.stamps", "find out which stages are out of date"),
+    "summary": ("cxr.summary", "show where the last run's submission and scores lie"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 the answer is no or the data is at fault, 2 wrong usage."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="python -m cxr", description="Chest X-ray competition pipeline.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if arguments and arguments[0] == name:  # import only what runs: `make` starts this program often
+            importlib.import_module(module).add_arguments(command)
+    args = parser.parse_args(arguments)
+    try:
+        return importlib.import_module(COMMANDS[args.command][0]).main(args)
+    except DataFault as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; what is done stays done", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Label files of the competition and its companions, folds, and what trainings read."""

@@ -1,0 +1,1 @@
+"""Synthetic chest radiographs in the layouts of the real data sets. Never imports torch."""

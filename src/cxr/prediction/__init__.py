@@ -1,0 +1,1 @@
+"""From pixels and trained models to tables of boxes and classes."""

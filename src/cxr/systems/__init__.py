@@ -1,0 +1,1 @@
+"""One file a published system; each picks its parts from the blocks below."""

@@ -1,0 +1,1 @@
+"""One way to train, one way to keep what was trained."""
