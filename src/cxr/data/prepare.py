@@ -1,0 +1,122 @@
+"""Stages 01 and 03: training images to pixels and a table, then true boxes, folds and annotations."""
+
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+
+from cxr.boxes import scale_xyxy
+from cxr.data.box_table import true_boxes
+from cxr.data.coco import to_coco, write_json
+from cxr.data.duplicates import duplicate_notes
+from cxr.data.folds import balance_notes, balance_table, check_leaks, make_folds
+from cxr.data.siim import read_image_level, training_table
+from cxr.faults import DataFault
+from cxr.images.convert import convert_files
+from cxr.labels import STUDY_CLASSES
+from cxr.tables import BOX_COLUMNS, BOXES, FAILURES, FOLDS, IMAGES, read_table, write_table
+from cxr.workspace import Workspace
+
+LABEL_COLUMNS = [*STUDY_CLASSES, "has_box", "role"]
+
+
+def convert_training(workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Stage 01: every training DICOM to the uint8 cache (and PNG if the profile keeps them). Images and failures tables.
+
+    A file that cannot be read is a row of `failures.csv` and missing from training; if none can be read, DataFault.
+    """
+    places, settings = workspace.places, workspace.profile.images
+    labels, _ = training_table(workspace.competition)
+    chosen = choose_images(labels, settings.train_limit)
+    if len(chosen) < len(labels):
+        print(f"profile {workspace.profile.name} trains on {len(chosen)} of {len(labels)} images, "
+              "drawn by whole studies, evenly over classes")
+    files = [workspace.competition / path for path in chosen["path"]]
+    images, failures = convert_files(
+        files, root=workspace.competition, destination=places.images / "siim" if settings.png else None,
+        cache_file=places.cache(settings.cache_size), cache_size=settings.cache_size, workers=settings.workers or -1,
+        png=settings.png,
+    )
+    if images.empty:
+        raise DataFault(f"{workspace.competition / 'train'}: none of {len(files)} DICOM files could be read; the first: "
+                        f"{failures['reason'].iloc[0] if len(failures) else 'no file'}")
+    # the folder decides to which study an image belongs, as the label files do; headers may differ
+    labelled = chosen[["image_id", "study_id", *LABEL_COLUMNS]]
+    images = images.drop(columns="study_id").merge(labelled, on="image_id", how="left", validate="one_to_one")
+    images["has_box"] = images["has_box"].astype(int)
+    write_table(failures, places.failures_table, FAILURES)
+    write_table(images, places.images_table, IMAGES)
+    return images, failures
+
+
+def choose_images(labels: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """At most about `limit` images, whole studies in an order that a hash of the id draws, each class in its proportion."""
+    if not limit or len(labels) <= limit:
+        return labels
+    share = limit / len(labels)
+    studies = labels.drop_duplicates("study_id").copy()
+    studies["drawn"] = [hashlib.sha256(study.encode()).hexdigest() for study in studies["study_id"]]
+    classes = studies[list(STUDY_CLASSES)].to_numpy().argmax(1)
+    kept = [group.sort_values("drawn")["study_id"].head(max(1, round(share * len(group))))
+            for _, group in studies.groupby(classes)]
+    return labels[labels["study_id"].isin(pd.concat(kept))].reset_index(drop=True)
+
+
+def load_training(workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    """Images table with `fold`, true boxes, and the memory-mapped cache uint8 [N x S x S] of the same rows."""
+    places = workspace.places
+    for path, stage in ((places.images_table, "01_dicom_to_png"), (places.folds_table, "03_annotations_and_folds")):
+        if not path.is_file():
+            raise DataFault(f"{path}: not there yet; run notebook {stage} first, or `make all`")
+    images = read_table(places.images_table, IMAGES)
+    folds = read_table(places.folds_table, FOLDS)
+    merged = images.merge(folds[["image_id", "group", "fold"]], on="image_id", how="left", validate="one_to_one")
+    pixels = np.load(places.cache(workspace.profile.images.cache_size), mmap_mode="r")
+    if merged["fold"].isna().any() or len(pixels) != len(merged):
+        raise DataFault(f"{places.folds_table}: does not fit {places.images_table}; run 03_annotations_and_folds again")
+    return merged.astype({"fold": int}), read_table(places.boxes_table, BOXES), pixels
+
+
+def annotate_and_fold(workspace: Workspace) -> tuple[pd.DataFrame, list[str]]:
+    """Stage 03: true boxes, folds that keep patients and copies together (checked), COCO file, priors.
+
+    Returns the balance of the folds and one line a finding.
+    """
+    places, settings = workspace.places, workspace.profile.folds
+    images = read_table(places.images_table, IMAGES)
+    image_level = read_image_level(workspace.competition / "train_image_level.csv")
+    image_level = image_level[image_level["image_id"].isin(images["image_id"])].reset_index(drop=True)
+    boxes, notes = true_boxes(image_level, images)
+    folds = make_folds(images, settings.count, settings.seed)
+    check_leaks(folds, images)
+    write_table(boxes, places.boxes_table, BOXES)
+    write_table(folds, places.folds_table, FOLDS)
+    write_json(to_coco(image_level, images), places.coco)
+    write_json(priors(images, boxes), places.priors)
+    balance = balance_table(folds, images)
+    return balance, [*notes, *duplicate_notes(images), *balance_notes(balance)]
+
+
+def priors(images: pd.DataFrame, boxes: pd.DataFrame) -> dict:
+    """Class frequencies, and the mean box of each half of the image with its frequency, as shares of width and height.
+
+    What a test image gets when its file cannot be read, and a study without a readable image.
+    """
+    studies = images.drop_duplicates("study_id")
+    sizes = images.set_index("image_id")[["height", "width"]]
+    shares = [scale_xyxy(box[BOX_COLUMNS].to_numpy(float), sizes.loc[image_id].to_numpy(float), (1.0, 1.0))
+              for image_id, box in boxes.groupby("image_id")]
+    corners = np.concatenate([np.empty((0, 4)), *shares])
+    left = corners[:, [0, 2]].mean(1) < 0.5
+    halves = [half for half in (corners[left], corners[~left]) if len(half)]
+    return {
+        "studies": {name: float(studies[name].mean()) for name in STUDY_CLASSES},
+        "none": float(1 - images["has_box"].mean()),
+        "boxes": [{"score": round(len(half) / len(images), 6), "box": half.mean(0).round(6).tolist()} for half in halves],
+    }
+
+
+def read_priors(workspace: Workspace) -> dict:
+    """The priors that stage 03 wrote."""
+    return json.loads(workspace.places.priors.read_text())
