@@ -12,7 +12,7 @@ VENV        ?= .venv
 PYTHON      ?= $(shell for p in python3.12 python3.11 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 
 PY        := $(VENV)/bin/python
-CXR       := PYTHONPATH=src $(PY) -m cxr
+CXR       := $(PY) -m cxr
 OVERRIDES := $(strip $(SET) $(if $(FOLDS),folds.count=$(FOLDS)) $(if $(BUDGET_HOURS),budget.hours=$(BUDGET_HOURS)))
 RUNS      := $(WORKING)/$(PROFILE)/runs
 INSTALLED := $(VENV)/installed
@@ -21,6 +21,7 @@ INSTALLED := $(VENV)/installed
 export OMP_NUM_THREADS ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 export PYTHONHASHSEED := 0
+export PYTHONPATH := $(abspath src)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -34,4 +34,6 @@ install $requirements
 # opencv-python (wanted by ultralytics) and -headless (by albumentations) own the same files, and the one written last
 # stands: the headless one must, since the other needs libGL, which a bare machine lacks
 install $again --no-deps "$headless"
+# the package runs from the checkout, in notebooks too
+"$VENV/bin/python" -c 'import pathlib, sys, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "cxr.pth").write_text(sys.argv[1] + "\n")' "$PWD/src"
 "$VENV/bin/python" -c 'import cv2, torch, torchvision; print(f"installed: torch {torch.__version__}, opencv {cv2.__version__}")'

@@ -154,6 +154,11 @@ def test_an_empty_file_is_a_fault_and_a_missing_one_too(tmp_path, capsys):
     assert validate(tmp_path / "nothing.csv", SAMPLE) == [f"{tmp_path / 'nothing.csv'}: no such file"]
 
 
+def test_a_header_alone_lacks_every_row(tmp_path, capsys):
+    assert run(tmp_path, "id,PredictionString\n") == 1
+    assert capsys.readouterr().out.splitlines() == [f"{key}: missing id, the sample has it" for key in ROWS]
+
+
 def test_quoted_cells_byte_order_mark_and_crlf_are_plain_csv(tmp_path):
     body = "".join(f'"{key}","{text}"\r\n' for key, text in ROWS.items())
     assert run(tmp_path, "\ufeffid,PredictionString\r\n" + body) == 0

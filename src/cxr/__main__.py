@@ -12,7 +12,7 @@ COMMANDS = {
     "coco": ("cxr.data.coco", "write COCO annotations"),
     "folds": ("cxr.data.folds", "split patients into folds"),
     "baseline": ("cxr.baseline", "write the trivial submission that every model must beat"),
-    "submit": ("cxr.submission", "predict a test set and write the submission"),
+    "submit": ("cxr.submit", "predict a test set and write the submission"),
     "score": ("cxr.evaluation.score", "score a submission against a solution"),
     "validate": ("cxr.submission_format", "list every fault of a submission"),
     "run": ("cxr.run_notebook", "run one numbered notebook as a stage"),

@@ -46,6 +46,11 @@ class Places:
         return self.root / "runs"
 
     @property
+    def record(self) -> Path:
+        """Profile, overrides and input of this run: what `--run FOLDER` needs to open it again."""
+        return self.root / "profile.json"
+
+    @property
     def inputs(self) -> Path:
         return self.root / "inputs.json"
 
@@ -60,6 +65,10 @@ class Places:
     @property
     def images_table(self) -> Path:
         return self.tables / "images.csv"
+
+    @property
+    def test_images_table(self) -> Path:
+        return self.tables / "test_images.csv"
 
     @property
     def boxes_table(self) -> Path:

@@ -16,12 +16,15 @@ import nbformat
 import papermill
 import psutil
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from cxr import budget
 from cxr.faults import DataFault
 from cxr.workspace import write_json
 
 KERNEL = "python3"
+# sockets of this user instead of TCP ports, which anybody on the machine could listen to
+PRIVATE = Config({"KernelManager": {"transport": "ipc"}})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run one stage from the command line; its clock lies in budget.json beside the folder of OUT."""
-    # an empty value means "the notebook's own default"
-    run_notebook(args.notebook, args.out, {name: value for name, value in args.parameter if value})
+    run_notebook(args.notebook, args.out, dict(args.parameter))
     return 0
 
 
@@ -55,6 +57,7 @@ def run_notebook(notebook: Path, out: Path, parameters: dict[str, str]) -> Path:
             papermill.execute_notebook(
                 str(notebook), str(failed), parameters=parameters, kernel_name=KERNEL, cwd=str(notebook.parent),
                 progress_bar=False, log_output=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
+                config=PRIVATE,
             )
             check_executed(failed)
         except PapermillExecutionError as error:

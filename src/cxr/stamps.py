@@ -111,14 +111,23 @@ def code_identity(notebook: Path) -> dict[str, str]:
     """Digest of the notebook's code cells and of every module of this package that they reach by import."""
     cells = json.loads(notebook.read_text())["cells"]
     source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    found, queue = {notebook.name: _digest(source)}, imported(ast.parse(source), "")
+    return {notebook.name: _digest(source), **reached_modules(imported(ast.parse(source), ""))}
+
+
+def reached_modules(start: set[str]) -> dict[str, str]:
+    """Digest of every module of this package that the modules in `start` reach by import, themselves included."""
+    found, queue = {}, set(start)
     while queue:
         module = queue.pop()
-        if module in found or module in NOT_CODE:
-            continue
-        found[module], imports = _module(module)
-        queue |= imports
+        if module not in found and module not in NOT_CODE:
+            found[module], imports = _module(module)
+            queue |= imports
     return dict(sorted(found.items()))
+
+
+def modules_digest(module: str) -> str:
+    """One digest for a module and all it reaches."""
+    return _digest(json.dumps(reached_modules({module})))
 
 
 @cache

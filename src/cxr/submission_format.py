@@ -133,16 +133,17 @@ def group_faults(groups: pd.DataFrame, identifiers: pd.Series) -> pd.DataFrame:
         (known & ~located & finite_box & (boxes_xyxy != UNIT_BOX).any(axis=1), False,
          "only opacity has a place; the box must be 0 0 1 1"),
     )
+    ids = identifiers.tolist()
     found = [
-        (row[at], f"{identifiers.iloc[row[at]]}: {_show(groups.iloc[at])}: {rule}", fatal)
+        (at, f"{ids[at]}: {_show(*group)}: {rule}", fatal)
         for broken, fatal, rule in rules
-        for at in np.flatnonzero(broken)
+        for at, *group in groups[broken].itertuples(index=False)
     ]
     return pd.DataFrame(found, columns=["row", "line", "fatal"]).sort_values("row", kind="stable")
 
 
-def _show(group: pd.Series) -> str:
-    return repr(" ".join([group["label"], *(f"{group[column]:.10g}" for column in ("score", *BOX_COLUMNS))]))
+def _show(label: str, *numbers: float) -> str:
+    return repr(" ".join([label, *(f"{number:.10g}" for number in numbers)]))
 
 
 def validate(submission: Source, sample: Source) -> list[str]:

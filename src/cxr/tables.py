@@ -21,6 +21,9 @@ from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
 
 BOX_COLUMNS = ["x_min", "y_min", "x_max", "y_max"]
+# hex digits alone may look like a number (`12e4`), and must come back as they were written
+TEXT_COLUMNS = ("id", "Id", "image_id", "study_id", "patient_id", "item_id", "StudyInstanceUID", "group", "patientId", "label",
+                "pixel_sha256", "age", "transfer_syntax")
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,13 @@ def read_csv(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame
     if not path.is_file():
         raise DataFault(f"{path}: no such file")
     try:
-        identifiers = ("id", "Id", "image_id", "study_id", "patient_id", "StudyInstanceUID", "group", "patientId", "label")
-        table = pd.read_csv(path, dtype={column: str for column in identifiers}, keep_default_na=True)
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str))
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataFault(f"{path}: not a readable CSV ({str(error).splitlines()[0]}); unpack or download it again") from None
     missing = [column for column in columns or [] if column not in table.columns]
     if missing:
-        raise DataFault(f"{path}: column {', '.join(map(repr, missing))} is missing; found {', '.join(table.columns)}. "
-                        "Take the file of the competition")
+        raise DataFault(f"{path}: column {', '.join(map(repr, missing))} is missing; found {', '.join(table.columns)}; "
+                        "name the right file, or take it from the data set again")
     return table
 
 

@@ -42,14 +42,41 @@ class Workspace:
 
 
 def open_workspace(
-    profile: str = "", overrides: str = "", input_dir: str = "", working_dir: str = "", submissions_dir: str = ""
+    profile: str = "",
+    overrides: str | None = None,
+    input_dir: str | None = None,
+    working_dir: str = "",
+    submissions_dir: str = "",
 ) -> Workspace:
-    """Open a run. Empty names mean: profile kaggle on Kaggle and demo elsewhere, and the usual places."""
+    """Open a run. An empty profile is `kaggle` on Kaggle and `demo` elsewhere, an empty folder is the usual one.
+
+    `overrides` and `input_dir` of None mean: as the last run of this profile had them, so that a notebook opened by
+    hand after `make all SET=...` sees the same run.
+    """
     # albumentations asks PyPI for a newer version at import, ultralytics asks for much more (see training/yolo.py)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    settings = load_profile(profile or ("kaggle" if on_kaggle() else "demo"), overrides)
-    places = find_places(settings.name, input_dir, working_dir, submissions_dir)
+    name = profile or ("kaggle" if on_kaggle() else "demo")
+    last = _last_run(find_places(name, "", working_dir, submissions_dir).record)
+    overrides = last["overrides"] if overrides is None else overrides
+    input_dir = last["input"] if input_dir is None else input_dir
+    settings = load_profile(name, overrides)
+    places = find_places(name, input_dir, working_dir, submissions_dir)
+    write_json({"overrides": overrides, "input": input_dir, "submissions": str(places.submissions)}, places.record)
     return Workspace(settings, places, Clock(places.budget, settings.budget))
+
+
+def open_run_folder(folder: Path) -> Workspace:
+    """Open a finished run by its folder `working/<profile>`, with the settings that it was made with."""
+    folder = folder.resolve()
+    if not (folder / "profile.json").is_file():
+        raise DataFault(f"{folder}: no run there (profile.json is missing); run `make all` first, or name another folder")
+    last = _last_run(folder / "profile.json")
+    return open_workspace(folder.name, working_dir=str(folder.parent), submissions_dir=last["submissions"])
+
+
+def _last_run(record: Path) -> dict[str, str]:
+    nothing = {"overrides": "", "input": "", "submissions": ""}
+    return {**nothing, **json.loads(record.read_text())} if record.is_file() else nothing
 
 
 def write_json(value: dict, path: Path) -> Path:
@@ -59,3 +86,4 @@ def write_json(value: dict, path: Path) -> Path:
     partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
     os.replace(partial, path)
     return path
+

@@ -1,0 +1,120 @@
+"""Stage 00: what is in the input folder? If nothing is, make the phantom. In any case leave a valid submission behind."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from cxr import budget
+from cxr.data.siim import (
+    find_competition,
+    find_dataset,
+    find_weights,
+    labelled_images,
+    prediction_table,
+    read_sample,
+    training_table,
+)
+from cxr.faults import DataFault
+from cxr.labels import STUDY_CLASSES, UNIT_BOX, Prediction
+from cxr.submission_format import write_submission
+from cxr.workspace import Workspace, write_json
+
+COMPANIONS = {
+    "rsna-pneumonia-detection-challenge": "stage_2_train_labels.csv",
+    "data": "Data_Entry_2017*.csv",
+    "chest-xray-masks-and-labels": "*/masks",
+}  # data sets of the pretraining stages, and the file that tells one is there
+
+
+def look_at_inputs(workspace: Workspace, solution_csv: str = "") -> dict:
+    """Find the data, or make the phantom; write `inputs.json` and a fallback submission; return what was found.
+
+    Raises DataFault when a competition folder is there but half unpacked, or its test set is empty.
+    """
+    budget.restart(workspace.places.budget)
+    root, data = workspace.places.input, "competition"
+    if not has_files(root):
+        root, data = make_phantom_input(workspace), "phantom"
+        solution_csv = solution_csv or str(workspace.places.phantom / "solution.csv")
+    competition = find_competition(root)
+    if solution_csv and not Path(solution_csv).is_file():
+        raise DataFault(f"SOLUTION={solution_csv}: no such file; leave it out, or name the truth of the test set")
+    training, findings = training_table(competition)
+    testing, more = prediction_table(competition)
+    names = (workspace.profile.yolo.weights, workspace.profile.study.weights)
+    weights = {name: find_weights(workspace.places.input, name) for name in names}
+    found = {
+        "data": data,
+        "competition": str(competition),
+        "solution": solution_csv,
+        "train_images": len(training),
+        "test_images": len(testing),
+        "weights": {name: str(path) if path else None for name, path in weights.items()},
+        "companions": {slug: str(find_dataset(root, slug, sentinel) or "") for slug, sentinel in COMPANIONS.items()},
+        "findings": findings + more,
+    }
+    write_json(found, workspace.places.inputs)
+    write_fallback(workspace)
+    report(found)
+    return found
+
+
+def has_files(folder: Path) -> bool:
+    """Whether a user put data there. Weights and the folder's own README are no data."""
+    if not folder.is_dir():
+        return False
+    return any(path.name not in ("README.md", "weights", "members") and not path.name.startswith(".") for path in folder.iterdir())
+
+
+def make_phantom_input(workspace: Workspace) -> Path:
+    """The phantom of this profile's settings, made only if it is not there yet; returns its input folder."""
+    from cxr.phantom.datasets import make_phantom
+
+    settings, folder = workspace.profile.phantom, workspace.places.phantom
+    stamp = folder / "settings.json"
+    wanted = {**asdict(settings), "code": phantom_code()}
+    if not (folder / "input").is_dir() or not stamp.is_file() or json_of(stamp) != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        make_phantom(folder, studies=settings.studies, seed=settings.seed)
+        write_json(wanted, stamp)
+    return folder / "input"
+
+
+def phantom_code() -> str:
+    """Digest of the modules that draw the phantom: a changed one draws other pictures."""
+    from cxr.stamps import modules_digest
+
+    return modules_digest("cxr.phantom.datasets")
+
+
+def json_of(path: Path) -> dict:
+    """The content of one of our own JSON files; an unreadable one counts as empty, so that it is made anew."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        return {}
+
+
+def write_fallback(workspace: Workspace) -> Path:
+    """A valid submission from the class frequencies of the training labels: there from the first minute."""
+    labels, _ = labelled_images(workspace.competition)
+    studies = labels.drop_duplicates("study_id")
+    classes = [Prediction(name, float(studies[name].mean()), *UNIT_BOX) for name in STUDY_CLASSES]
+    none = [Prediction("none", float(1 - labels["has_box"].mean()), *UNIT_BOX)]
+    sample_csv = workspace.competition / "sample_submission.csv"
+    sample = read_sample(sample_csv)
+    rows = {row.id: classes if row.kind == "study" else none for row in sample.itertuples()}
+    return write_submission(rows, sample_csv, workspace.places.submission)
+
+
+def report(found: dict) -> None:
+    """Say in a few lines which data this run uses."""
+    kind = "PHANTOM data (synthetic: its scores say nothing about patients)" if found["data"] == "phantom" else "competition data"
+    print(f"{kind}: {found['competition']}")
+    print(f"{found['train_images']} training images, {found['test_images']} test images")
+    for name, path in found["weights"].items():
+        print(f"weights {name}: {path or 'none in input/weights, the network starts from RANDOM weights'}")
+    for line in found["findings"]:
+        print(f"note: {line}")

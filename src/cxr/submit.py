@@ -1,0 +1,163 @@
+"""Stage 11 and `python -m cxr submit`: stream the test DICOMs through the trained models into a valid submission.
+
+One bad file never loses the run: its row gets the fallback prediction, and the summary says so.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from cxr.boxes import scale_xyxy
+from cxr.data.prepare import read_priors
+from cxr.data.siim import find_competition, prediction_table, read_sample
+from cxr.faults import DataFault
+from cxr.images.convert import to_cache_size
+from cxr.images.dicom import read_dicom, read_header
+from cxr.labels import STUDY_CLASSES, UNIT_BOX, Prediction
+from cxr.submission_format import validate, write_submission
+from cxr.systems.competition import Competition
+from cxr.tables import BOX_COLUMNS, FAILURES, IMAGES, write_table
+from cxr.workspace import Workspace, open_run_folder
+
+STUDIES_AT_ONCE = 64  # bounds memory: so many studies' cache pictures are held
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`INPUT OUT.csv [--run FOLDER]`."""
+    parser.add_argument("input", type=Path, help="a Kaggle-shaped folder with a test set and a sample submission")
+    parser.add_argument("out", type=Path, help="the submission to write")
+    parser.add_argument("--run", type=Path, default=Path("working/demo"), help="folder of a finished run (default %(default)s)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write a submission with the models of a run."""
+    submit(open_run_folder(args.run), find_competition(args.input), args.out)
+    return 0
+
+
+def submit(workspace: Workspace, competition: Path, out: Path) -> pd.DataFrame:
+    """Predict every test image and write `out`; returns the failures table (path, reason), empty if all went well."""
+    sample_csv = competition / "sample_submission.csv"
+    sample = read_sample(sample_csv)
+    files, findings = prediction_table(competition)
+    for line in findings:
+        print(f"note: {line}")
+    rows, failures = predict_rows(workspace, competition, files)
+    fallback = Fallback(read_priors(workspace), competition, files)
+    missing = [row for row in sample.itertuples() if row.id not in rows]
+    rows.update({row.id: fallback.row(row.kind, row.item_id) for row in missing})
+    write_submission(rows, sample_csv, out)
+    faults = validate(out, sample_csv)
+    if faults:
+        raise DataFault(f"{out}: {len(faults)} fault(s), the first: {faults[0]}")
+    table = pd.DataFrame(failures, columns=["path", "reason"])
+    write_table(table, workspace.places.tables / "test_failures.csv", FAILURES)
+    write_table(patient_table(competition, files), workspace.places.test_images_table, IMAGES)
+    print(f"{out}: {len(rows)} rows, valid; {len(missing)} of them got the fallback prediction")
+    for path, reason in failures:
+        print(f"note: {path}: {reason}")
+    return table
+
+
+def patient_table(competition: Path, files: pd.DataFrame) -> pd.DataFrame:
+    """The test images with the patients of their headers, which intervals of a score are resampled by.
+
+    An image without a readable header counts as a patient of its own.
+    """
+    rows = []
+    for row in files.itertuples():
+        try:
+            header = read_header(competition / row.path)
+        except DataFault:
+            header = {"patient_id": "", "height": 0, "width": 0}
+        rows.append({"image_id": row.image_id, "study_id": row.study_id, "patient_id": header["patient_id"] or row.study_id,
+                     "source": "siim_test", "path": row.path, "height": header["height"], "width": header["width"]})
+    table = pd.DataFrame(rows)
+    # a study belongs to one patient: the first image that names one decides
+    table["patient_id"] = table.groupby("study_id")["patient_id"].transform("first")
+    return table
+
+
+def predict_rows(workspace: Workspace, competition: Path, files: pd.DataFrame) -> tuple[dict, list]:
+    """Rows of the submission by id for all that could be read, and (path, reason) for what could not."""
+    system, settings = Competition(workspace), workspace.profile
+    rows: dict[str, list[Prediction]] = {}
+    failures: list[tuple[str, str]] = []
+    studies = list(files.groupby("study_id", sort=True))
+    with tqdm(total=len(files), desc="test images", unit="image") as bar:
+        for start in range(0, len(studies), STUDIES_AT_ONCE):
+            block = pd.concat([group for _, group in studies[start : start + STUDIES_AT_ONCE]], ignore_index=True)
+            images, pixels, bad = read_block(competition, block, settings.images.cache_size, settings.images.workers)
+            failures += bad
+            if len(images):
+                rows.update(format_rows(images, *system.predict(images, pixels)))
+            bar.update(len(block))
+    return rows, failures
+
+
+def read_block(competition: Path, block: pd.DataFrame, size: int, workers: int) -> tuple[pd.DataFrame, np.ndarray, list]:
+    """Decode some images in parallel: their table with original sizes, cache pixels uint8 [N x S x S], and failures."""
+    jobs = (delayed(_read)(competition / path, size) for path in block["path"])
+    results: Iterator = Parallel(n_jobs=workers or -1)(jobs)
+    good, pixels, bad = [], [], []
+    for row, (picture, shape, reason) in zip(block.itertuples(), results, strict=True):
+        if reason:
+            bad.append((row.path, reason))
+            continue
+        good.append({"image_id": row.image_id, "study_id": row.study_id, "height": shape[0], "width": shape[1]})
+        pixels.append(picture)
+    return pd.DataFrame(good), np.stack(pixels) if pixels else np.empty((0, size, size), np.uint8), bad
+
+
+def _read(path: Path, size: int) -> tuple[np.ndarray | None, tuple[int, int], str]:
+    try:
+        pixels = read_dicom(path).pixels
+    except DataFault as fault:
+        return None, (0, 0), str(fault)
+    return to_cache_size(pixels, size), pixels.shape, ""
+
+
+def format_rows(images: pd.DataFrame, boxes: pd.DataFrame, none: pd.Series, studies: pd.DataFrame) -> dict[str, list[Prediction]]:
+    """Rows of a submission by id: all four classes on every study, `none` and the boxes on every image."""
+    rows = {}
+    for row in studies.itertuples():
+        rows[f"{row.study_id}_study"] = [Prediction(name, getattr(row, name), *UNIT_BOX) for name in STUDY_CLASSES]
+    found = {image_id: group[["score", *BOX_COLUMNS]].to_numpy() for image_id, group in boxes.groupby("image_id")}
+    for image_id in images["image_id"]:
+        opacities = [Prediction("opacity", *map(float, values)) for values in found.get(image_id, [])]
+        rows[f"{image_id}_image"] = [Prediction("none", float(none[image_id]), *UNIT_BOX), *opacities]
+    return rows
+
+
+class Fallback:
+    """What a row gets that no model saw: class frequencies, and the training's mean boxes where the size is known."""
+
+    def __init__(self, priors: dict, competition: Path, files: pd.DataFrame):
+        self.priors, self.competition = priors, competition
+        self.paths = dict(zip(files["image_id"], files["path"], strict=True))
+
+    def row(self, kind: str, item_id: str) -> list[Prediction]:
+        """Predictions for a `study` or an `image` row."""
+        if kind == "study":
+            return [Prediction(name, self.priors["studies"][name], *UNIT_BOX) for name in STUDY_CLASSES]
+        none = Prediction("none", self.priors["none"], *UNIT_BOX)
+        size = self._size(item_id)
+        if size is None:
+            return [none]
+        boxes = scale_xyxy([half["box"] for half in self.priors["boxes"]], (1.0, 1.0), size)
+        return [none, *(Prediction("opacity", half["score"], *box) for half, box in zip(self.priors["boxes"], boxes, strict=True))]
+
+    def _size(self, image_id: str) -> tuple[int, int] | None:
+        """Height and width from the header; a file whose pixels are broken often still has one."""
+        if image_id not in self.paths:
+            return None
+        try:
+            header = read_header(self.competition / self.paths[image_id])
+        except DataFault:
+            return None
+        return header["height"], header["width"]

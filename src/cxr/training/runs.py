@@ -1,0 +1,102 @@
+"""Run folders that explain themselves: `weights.pt` (a state dict), `config.json`, `metrics.csv`, `run.json`.
+
+`run.json` is written last: a folder that has one is finished, and is not trained again while its configuration and
+data stay the same.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cxr.faults import DataFault
+from cxr.paths import REPOSITORY
+from cxr.workspace import write_json
+
+PACKAGES = ("torch", "torchvision", "ultralytics", "lightning", "albumentations", "numpy", "opencv-python-headless", "pydicom")
+
+
+def is_finished(folder: Path, config: dict) -> bool:
+    """Whether this very configuration (data included) was already trained to its end in this folder."""
+    try:
+        kept = json.loads((folder / "config.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return False
+    return kept == json.loads(json.dumps(config)) and (folder / "run.json").is_file()
+
+
+def start_run(folder: Path, config: dict) -> None:
+    """Make the folder ready: an older run's `run.json` goes first, so that a half-trained folder never looks finished."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").unlink(missing_ok=True)
+    write_json(config, folder / "config.json")
+
+
+def finish_run(folder: Path, state: dict[str, Tensor], record: dict) -> None:
+    """Save the weights, then `run.json` with `record` and what the machine was."""
+    partial = folder / ".weights.pt"
+    torch.save({name: tensor.detach().cpu() for name, tensor in state.items()}, partial)
+    partial.replace(folder / "weights.pt")
+    write_json({**record, **environment()}, folder / "run.json")
+
+
+def load_state(path: Path) -> dict[str, Tensor]:
+    """A state dict from a .pt or .pth file, loaded with `weights_only=True`. Raises DataFault for anything else."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise DataFault(f"{path}: not a readable weight file ({_first_line(error)}); remove it or copy it again") from None
+    except Exception as error:
+        if type(error).__name__ == "UnpicklingError":
+            raise DataFault(f"{path}: holds more than tensors and is refused; save its state dict instead") from None
+        raise
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DataFault(f"{path}: no state dict of tensors in it; save model.state_dict()")
+    return state
+
+
+def data_digest(*parts: object) -> str:
+    """Short digest of tables (as CSV text), arrays (as bytes) and plain values: what a training saw."""
+    total = hashlib.sha256()
+    for part in parts:
+        if hasattr(part, "to_csv"):
+            total.update(part.to_csv(index=False).encode())
+        elif hasattr(part, "tobytes"):
+            total.update(part.tobytes())
+        else:
+            total.update(json.dumps(part, sort_keys=True).encode())
+    return total.hexdigest()[:16]
+
+
+def environment() -> dict:
+    """Commit, packages, device, peak memory of this process."""
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return {
+        "commit": commit(),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6), 2),
+    }
+
+
+def commit() -> str:
+    """The commit of the checkout, `+` for uncommitted changes, `unknown` without git."""
+    try:
+        run = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(run, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -1,0 +1,144 @@
+"""YOLO behind one adapter: ultralytics trains, and a run folder like everybody else's comes out.
+
+Nothing of ultralytics is imported before `prepare` has set its environment: it reads that once, at import, and without
+it reaches for the network (FACTS 4).
+"""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from cxr.faults import DataFault
+from cxr.profiles import Yolo
+from cxr.tables import write_csv
+from cxr.workspace import write_json
+
+QUIET = {name: False for name in ("sync", "mlflow", "wandb", "comet", "clearml", "dvc", "raytune", "tensorboard")}
+
+
+def prepare(config_dir: Path) -> None:
+    """Environment, font and settings for a training without network. Call before anything imports ultralytics."""
+    config_dir.mkdir(parents=True, exist_ok=True)
+    os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_CONFIG_DIR=str(config_dir),
+                      ULTRALYTICS_SAFE_LOAD="true", YOLO_VERBOSE="false")
+    font = config_dir / "Ultralytics" / "Arial.ttf"  # asked for at every train(), offline or not
+    if not font.is_file():
+        import matplotlib
+
+        font.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", font)
+    from ultralytics import settings
+
+    if any(settings.get(name) for name in QUIET):
+        settings.update(QUIET)
+
+
+def train_yolo(settings: Yolo, data_yaml: Path, folder: Path, weights: Path | None, max_seconds: float, label: str) -> dict:
+    """Train one detector; leaves `model.yaml.json`, `metrics.csv` in `folder` and returns {'state', 'epochs', ...}.
+
+    The weights are the averaged ones of the last epoch, for the reason given in `fit`. `weights` is an ultralytics checkpoint
+    (read by allow-list) whose tensors are taken over where name and shape fit. `max_seconds` ends the training between
+    two batches; ultralytics' own `time=` would stretch the schedule to fill it, and runs would never be equal.
+    """
+    prepare_font_check()
+    from ultralytics import YOLO
+
+    model = YOLO(f"{settings.model}.yaml")
+    taken = take_weights(model, weights) if weights else 0
+    started, clock = time.monotonic(), {"bound": False}
+
+    def stop_in_time(trainer: object) -> None:
+        if time.monotonic() - started > max_seconds:
+            trainer.stop = clock["bound"] = True
+
+    def say(trainer: object) -> None:
+        losses = "  ".join(f"{name} {float(value):.2f}" for name, value in trainer.tloss.items())
+        print(f"  {label} epoch {trainer.epoch + 1:2d}/{trainer.epochs}  {losses}  {time.monotonic() - started:.0f} s", flush=True)
+
+    model.add_callback("on_train_batch_end", stop_in_time)
+    model.add_callback("on_train_epoch_end", say)
+    scratch = folder / "ultralytics"
+    shutil.rmtree(scratch, ignore_errors=True)
+    model.train(data=str(data_yaml), project=str(folder), name=scratch.name, exist_ok=True, **train_arguments(settings))
+    trained = model.trainer.ema.ema
+    write_json({"model": settings.model, "yaml": trained.yaml, "classes": 1}, folder / "model.json")
+    epochs = keep_metrics(scratch / "results.csv", folder / "metrics.csv")
+    shutil.rmtree(scratch)  # optimiser states and plots, several times the size of the weights
+    return {"state": trained.float().state_dict(), "epochs": epochs, "seconds": round(time.monotonic() - started, 1),
+            "clock_bound": clock["bound"], "tensors_from_weights": taken}
+
+
+def prepare_font_check() -> None:
+    """Fail in words when `prepare` was forgotten, instead of asking the network for a font."""
+    if os.environ.get("YOLO_OFFLINE") != "true":
+        raise RuntimeError("call cxr.training.yolo.prepare(folder) before anything imports ultralytics")
+
+
+def train_arguments(s: Yolo) -> dict:
+    """Our settings in ultralytics' words."""
+    cuda = torch.cuda.is_available()
+    amp = ("bf16" if torch.cuda.get_device_capability()[0] >= 8 else True) if cuda else False
+    return dict(
+        imgsz=s.size, epochs=s.epochs, batch=s.batch, nbs=s.nominal_batch, optimizer=s.optimizer, lr0=s.lr,
+        lrf=s.final_lr_fraction, momentum=s.momentum, weight_decay=s.weight_decay, warmup_epochs=s.warmup_epochs,
+        cos_lr=True, seed=s.seed, deterministic=True, amp=amp, device=0 if cuda else "cpu", workers=4 if cuda else 0,
+        cache="ram", val=False, plots=False, save=False, verbose=False, rect=False, single_cls=True, patience=0,
+        mosaic=s.mosaic, close_mosaic=max(1, s.epochs // 4), mixup=s.mixup, fliplr=s.flip_left_right, flipud=s.flip_up_down,
+        translate=s.translate, scale=s.scale, degrees=s.degrees, hsv_h=0.0, hsv_s=0.0, hsv_v=0.3, erasing=0.0,
+        augmentations=[],  # installed albumentations would add four transforms of its own
+    )
+
+
+def take_weights(model: object, weights: Path) -> int:
+    """Copy what fits from a checkpoint into the model; returns the number of tensors. Raises DataFault if unreadable."""
+    from ultralytics.nn.tasks import torch_safe_load
+
+    try:
+        checkpoint, _ = torch_safe_load(weights, safe_only=True)
+    except (TypeError, RuntimeError, OSError) as error:
+        raise DataFault(f"{weights}: not a checkpoint that can be read safely ({str(error).splitlines()[0][:100]}); "
+                        "remove it or copy it again") from None
+    source = (checkpoint.get("ema") or checkpoint["model"]).float().state_dict()
+    own = model.model.state_dict()
+    fitting = {name: value for name, value in source.items() if name in own and own[name].shape == value.shape}
+    if len(fitting) < 0.5 * len(own):
+        raise DataFault(f"{weights}: only {len(fitting)} of {len(own)} tensors fit {model.model.yaml.get('yaml_file')}; "
+                        "remove the file or name another yolo.model")
+    model.model.load_state_dict(fitting, strict=False)
+    # train() builds its network anew and copies from model.model only when a checkpoint is said to be there
+    model.ckpt = {"model": model.model}
+    return len(fitting)
+
+
+def keep_metrics(results: Path, out: Path) -> int:
+    """ultralytics' results.csv under the names that the other trainings use; returns the number of epochs."""
+    table = pd.read_csv(results)
+    table.columns = [name.strip() for name in table.columns]
+    kept = table[["epoch"]].copy()
+    for name in table.columns:
+        if name.startswith("train/"):
+            kept[f"train_{name.removeprefix('train/').removesuffix('_loss')}"] = table[name]
+    kept["lr"] = table["lr/pg0"]
+    kept["seconds"] = table["time"]
+    write_csv(kept, out)
+    return len(kept)
+
+
+def load_detector(folder: Path) -> nn.Module:
+    """Build the network of a run folder and fill in its state dict; ready for prediction."""
+    prepare_font_check()
+    from ultralytics.nn.tasks import DetectionModel
+
+    from cxr.training.runs import load_state
+
+    description = json.loads((folder / "model.json").read_text())
+    model = DetectionModel(description["yaml"], ch=3, nc=description["classes"], verbose=False)
+    state: dict[str, Tensor] = load_state(folder / "weights.pt")
+    model.load_state_dict(state)
+    return model.eval()
