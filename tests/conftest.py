@@ -1,0 +1,44 @@
+"""What all tests share: no network, no writing outside tmp, small threads, and the real data if it is there."""
+
+import os
+import socket
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# kernels and other processes that tests start must find the package too
+os.environ.update(OMP_NUM_THREADS="1", NO_ALBUMENTATIONS_UPDATE="1", PYTHONPATH=str(REPOSITORY / "src"))
+
+import pytest  # noqa: E402
+
+REALDATA = Path(os.environ.get("CXR_REALDATA", REPOSITORY.parent / "shared" / "realdata"))
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """A test that opens a connection to another machine fails with its address."""
+    connect = socket.socket.connect
+
+    def refuse(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test reached for the network: {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", _no_lookup(socket.getaddrinfo))
+
+
+def _no_lookup(lookup):
+    def only_here(host, *args, **kwargs):
+        if host not in (None, "", "localhost", "127.0.0.1", "::1"):
+            raise AssertionError(f"a test asked for the address of {host}")
+        return lookup(host, *args, **kwargs)
+
+    return only_here
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """The folder of real radiographs; tests that use it skip where it is absent."""
+    if not (REALDATA / "MANIFEST.csv").is_file():
+        pytest.skip(f"no real radiographs at {REALDATA}; set CXR_REALDATA to try this test")
+    return REALDATA

@@ -1,0 +1,46 @@
+import json
+
+import pytest
+
+from cxr.budget import Clock, add_seconds, restart
+from cxr.profiles import Budget
+
+
+class FakeTime:
+    def __init__(self):
+        self.seconds = 100.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def test_the_clock_counts_stages_not_the_time_between_them(tmp_path):
+    path, now = tmp_path / "demo" / "budget.json", FakeTime()
+    add_seconds(path, "00_inputs", 60)
+    add_seconds(path, "01_dicom_to_png", 540)
+    clock = Clock(path, Budget(hours=1, reserve=0.1), now)
+    assert clock.left == pytest.approx(0.9 * 3600 - 600)
+    now.seconds += 1000
+    assert clock.used == 1600 and clock.left == pytest.approx(3240 - 1600)
+    now.seconds += 10_000
+    assert clock.left == 0, "never negative"
+
+
+def test_a_share_is_split_over_the_parts_that_are_left(tmp_path):
+    clock = Clock(tmp_path / "budget.json", Budget(hours=1, reserve=0.0), FakeTime())
+    assert clock.share(0.5, 2) == pytest.approx(3600 * 0.5 / 2)
+
+
+def test_a_failed_attempt_costs_time_too(tmp_path):
+    path = tmp_path / "budget.json"
+    add_seconds(path, "07", 10)
+    add_seconds(path, "07", 5)
+    assert json.loads(path.read_text()) == {"07": 15}
+    restart(path)
+    assert Clock(path, Budget(), FakeTime()).used == 0
+
+
+def test_an_unreadable_record_does_not_stop_a_run(tmp_path):
+    path = tmp_path / "budget.json"
+    path.write_text("{half")
+    assert Clock(path, Budget(), FakeTime()).used == 0
