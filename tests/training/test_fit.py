@@ -1,0 +1,153 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cxr.data.datasets import StudyImages, box_mask, study_loader
+from cxr.faults import DataFault
+from cxr.labels import STUDY_CLASSES
+from cxr.models.classifiers import MASK_STRIDE, StudyNet, load_backbone
+from cxr.training.fit import Recipe, fit, rate
+from cxr.training.losses import dice_loss, study_losses
+from cxr.training.runs import data_digest, finish_run, is_finished, load_state, start_run
+
+SIZE = 64
+
+
+@pytest.fixture
+def data():
+    """Twelve pictures of noise, one in four bright in a corner: class 1 with a box there, class 0 otherwise."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 80, (12, SIZE, SIZE), dtype=np.uint8)
+    pixels[::2, 8:40, 8:40] += 150
+    images = pd.DataFrame({"image_id": [f"i{n}" for n in range(12)], "height": 128, "width": 256})
+    for column, name in enumerate(STUDY_CLASSES):
+        images[name] = [float(column == (1 if n % 2 == 0 else 0)) for n in range(12)]
+    boxes = pd.DataFrame({"image_id": images["image_id"][::2], "label": "opacity", "score": 1.0, "x_min": 32.0, "y_min": 16.0,
+                          "x_max": 160.0, "y_max": 80.0})
+    return images, boxes, pixels
+
+
+def recipe(**changes):
+    return Recipe(**{"epochs": 1, "lr": 1e-3, "weight_decay": 0.0, "warmup_fraction": 0.0, "loss_weights": {"mask": 1.0},
+                     "seed": 1, **changes})
+
+
+def train(data, folder, **changes):
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    network = StudyNet("mobilenet_v2", 0.0, mask_head=True)
+    loaders = [study_loader(*data, SIZE, MASK_STRIDE, 6, 1, training) for training in (True, False)]
+    return network, fit(network, study_losses, *loaders, recipe(**changes), folder)
+
+
+def test_a_box_becomes_a_mask_at_the_networks_size(data):
+    images, boxes, pixels = data
+    item = StudyImages(images, boxes, pixels, SIZE, MASK_STRIDE)[0]
+    # box 32..160 of 256 wide is 8..40 of 64, 16..80 of 128 high is 8..40 of 64: four of eight cells each way
+    assert item["mask"].shape == (1, 8, 8) and item["mask"].sum() == 16
+    assert item["mask"][0, 1:5, 1:5].eq(1).all()
+    assert item["pixels"].dtype == torch.uint8 and item["target"] == 1
+    assert box_mask(np.array([[-5, -5, 3, 2]]), 8).sum() == 6, "cut at the border"
+
+
+def test_a_training_learns_and_writes_its_metrics(data, tmp_path):
+    _, record = train(data, tmp_path, epochs=6)
+    table = pd.read_csv(tmp_path / "metrics.csv")
+    assert list(table["epoch"]) == [1, 2, 3, 4, 5, 6] and record["epochs"] == 6 and not record["clock_bound"]
+    assert table["train_class"].iloc[-1] < table["train_class"].iloc[0]
+    assert {"train_mask", "val_class", "val_mask", "lr", "seconds"} <= set(table.columns)
+
+
+def test_same_seed_same_weights(data, tmp_path):
+    one, other = (train(data, tmp_path / name)[0].state_dict() for name in ("a", "b"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_clock_ends_a_training_in_time(data, tmp_path):
+    _, record = train(data, tmp_path, epochs=1000, max_seconds=2.0)
+    assert record["clock_bound"] and record["seconds"] < 20
+
+
+def test_averaged_weights_differ_from_the_last_ones(data, tmp_path):
+    plain, average = (train(data, tmp_path / str(ema), epochs=2, ema=ema)[0].state_dict() for ema in (0.0, 0.9))
+    assert any(not torch.equal(plain[name], average[name]) for name in plain)
+
+
+def test_a_loss_that_is_not_finite_stops_with_names(data, tmp_path):
+    with pytest.raises(FloatingPointError, match=r"loss class is not finite on images i\d+"):
+        broken = lambda outputs, batch: {"class": outputs["classes"].sum() * float("nan")}  # noqa: E731
+        loader = study_loader(*data, SIZE, MASK_STRIDE, 6, 1, True)
+        fit(StudyNet("mobilenet_v2", 0.0, False), broken, loader, loader, recipe(), tmp_path)
+
+
+def test_rate_rises_then_falls_to_a_twentieth():
+    assert [rate(step, 4, 104) for step in (0, 3)] == [0.25, 1.0]
+    assert rate(54, 4, 104) == pytest.approx(0.05 + 0.95 / 2) and rate(104, 4, 104) == pytest.approx(0.05)
+
+
+def test_dice_by_hand():
+    # probabilities 1 and 0 over a mask of two cells, one of them found: 2 * 1 / (1 + 2)
+    logits, target = torch.tensor([[[[50.0, -50.0]]]]), torch.tensor([[[[1.0, 1.0]]]])
+    assert dice_loss(logits, target).item() == pytest.approx(1 - 2 / 3)
+    assert dice_loss(logits, torch.zeros_like(target)).item() == 0, "an empty mask has no Dice"
+
+
+def test_every_kind_of_backbone_builds_and_answers():
+    pixels = torch.zeros(2, 1, SIZE, SIZE, dtype=torch.uint8)
+    for network in ("mobilenet_v2", "resnet18", "efficientnet_b0"):
+        outputs = StudyNet(network, 0.1, mask_head=True).eval()(pixels)
+        assert outputs["classes"].shape == (2, 4) and outputs["mask"].shape == (2, 1, 8, 8)
+    assert "mask" not in StudyNet("resnet18", 0.1, mask_head=False).eval()(pixels)
+
+
+def test_an_unknown_network_is_named():
+    with pytest.raises(DataFault, match="study.network=resnet19: torchvision has no such"):
+        StudyNet("resnet19", 0.1, False)
+
+
+def test_backbone_weights_of_torchvision_fit_and_others_are_refused():
+    import torchvision
+
+    for name in ("mobilenet_v2", "resnet18"):
+        source, net = torchvision.models.get_model(name, weights=None).state_dict(), StudyNet(name, 0.1, True)
+        assert load_backbone(net, source, "file") == len(net.features.state_dict())
+        first = next(iter(net.features.state_dict().values()))
+        assert torch.equal(first, next(value for key, value in source.items() if not key.startswith("fc")))
+    with pytest.raises(DataFault, match="file: only .* tensors fit this network"):
+        load_backbone(StudyNet("mobilenet_v2", 0.1, True), source, "file")
+
+
+def test_a_run_folder_counts_as_finished_only_with_the_same_configuration(tmp_path):
+    config = {"epochs": 3, "data": data_digest(pd.DataFrame({"a": [1]}), np.zeros(2), ["x"])}
+    start_run(tmp_path / "run", config)
+    assert not is_finished(tmp_path / "run", config), "started is not finished"
+    finish_run(tmp_path / "run", {"w": torch.ones(2)}, {"seconds": 1})
+    assert is_finished(tmp_path / "run", config)
+    assert not is_finished(tmp_path / "run", {**config, "epochs": 4})
+    assert torch.equal(load_state(tmp_path / "run" / "weights.pt")["w"], torch.ones(2))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert {"commit", "packages", "device", "peak_memory_gb"} <= set(record)
+    start_run(tmp_path / "run", config)
+    assert not is_finished(tmp_path / "run", config), "trained anew: the old record must not vouch for it"
+
+
+class Stranger:
+    def __reduce__(self):
+        return (print, ("a pickle ran code",))
+
+
+def test_a_weight_file_that_would_run_code_is_refused(tmp_path, capsys):
+    torch.save({"state_dict": Stranger()}, tmp_path / "w.pt")
+    with pytest.raises(DataFault, match="w.pt: holds more than tensors and is refused"):
+        load_state(tmp_path / "w.pt")
+    assert "a pickle ran code" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"", "not a readable weight file"), (b"no weights", "w.pt: ")])
+def test_a_broken_weight_file_is_named(tmp_path, content, message):
+    (tmp_path / "w.pt").write_bytes(content)
+    with pytest.raises(DataFault, match=message):
+        load_state(tmp_path / "w.pt")

@@ -1,0 +1,85 @@
+"""The adapter around ultralytics: one epoch on a handful of small pictures, no network."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cxr.data.yolo_labels import write_yolo
+from cxr.faults import DataFault
+from cxr.prediction.detect import YoloDetector
+from cxr.profiles import Yolo
+from cxr.training import yolo
+from cxr.training.runs import finish_run
+
+SETTINGS = Yolo(model="yolo11n", size=64, epochs=1, batch=4, nominal_batch=4, optimizer="AdamW", lr=0.001, mosaic=0.0, mixup=0.0)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder after one epoch on eight pictures with a bright square each, and what the adapter returned."""
+    root = tmp_path_factory.mktemp("yolo")
+    yolo.prepare(root / "config")
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 60, (8, 64, 64), dtype=np.uint8)
+    pixels[:, 16:48, 16:48] += 150
+    images = pd.DataFrame({"image_id": [f"i{n}" for n in range(8)], "height": 640, "width": 320})
+    boxes = pd.DataFrame({"image_id": images["image_id"], "label": "opacity", "score": 1.0, "x_min": 80.0, "y_min": 160.0,
+                          "x_max": 240.0, "y_max": 480.0})
+    ids = list(images["image_id"])
+    data_yaml = write_yolo(root / "data", images, boxes, pixels, ids[:4], ids[4:])
+    record = yolo.train_yolo(SETTINGS, data_yaml, root / "run", None, 600, "test")
+    state = record.pop("state")
+    finish_run(root / "run", state, record)
+    return root / "run", record, images, pixels
+
+
+def test_a_training_leaves_a_run_folder_like_the_others(trained):
+    folder, record, _, _ = trained
+    assert sorted(path.name for path in folder.iterdir()) == ["metrics.csv", "model.json", "run.json", "weights.pt"]
+    assert record["epochs"] == 1 and not record["clock_bound"] and record["tensors_from_weights"] == 0
+    metrics = pd.read_csv(folder / "metrics.csv")
+    assert {"epoch", "train_box", "train_cls", "train_dfl", "lr", "seconds"} <= set(metrics.columns)
+    assert json.loads((folder / "run.json").read_text())["packages"]["ultralytics"]
+
+
+def test_boxes_come_back_in_pixels_of_the_original_image(trained):
+    folder, _, images, pixels = trained
+    table = YoloDetector(folder, Yolo(size=64, confidence=1e-6, max_boxes=5)).predict(images, pixels)
+    assert len(table) and (table.groupby("image_id").size() <= 5).all()
+    assert table["x_max"].max() <= 320 and 320 < table["y_max"].max() <= 640, "640 high, 320 wide"
+
+
+def test_predictions_do_not_depend_on_batch_mates(trained):
+    folder, _, images, pixels = trained
+    detector = YoloDetector(folder, Yolo(size=64, confidence=1e-6, max_boxes=5))
+    whole, alone = detector.predict(images, pixels), detector.predict(images.iloc[:1], pixels[:1])
+    first = whole[whole["image_id"] == "i0"]
+    assert first.iloc[:, 2:].to_numpy() == pytest.approx(alone.iloc[:, 2:].to_numpy(), abs=1e-3)
+
+
+def test_weights_are_taken_over_by_allow_list(trained, tmp_path):
+    from ultralytics import YOLO
+
+    source = YOLO("yolo11n.yaml")
+    torch.save({"model": source.model}, tmp_path / "yolo11n.pt")
+    target = YOLO("yolo11n.yaml")
+    assert yolo.take_weights(target, tmp_path / "yolo11n.pt") == len(source.model.state_dict())
+    name = next(iter(source.model.state_dict()))
+    assert torch.equal(target.model.state_dict()[name], source.model.state_dict()[name])
+
+
+class Stranger:
+    def __reduce__(self):
+        return (print, ("a pickle ran code",))
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(trained, tmp_path, capsys):
+    from ultralytics import YOLO
+
+    torch.save({"model": Stranger()}, tmp_path / "bad.pt")
+    with pytest.raises(DataFault, match=r"bad.pt: not a checkpoint that can be read safely"):
+        yolo.take_weights(YOLO("yolo11n.yaml"), tmp_path / "bad.pt")
+    assert "a pickle ran code" not in capsys.readouterr().out
