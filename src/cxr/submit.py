@@ -4,20 +4,18 @@ One bad file never loses the run: its row gets the fallback prediction, and the 
 """
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from cxr.boxes import scale_xyxy
 from cxr.data.prepare import read_priors
 from cxr.data.siim import find_competition, prediction_table, read_sample
 from cxr.faults import DataFault
-from cxr.images.convert import to_cache_size
-from cxr.images.dicom import read_dicom, read_header
+from cxr.images.convert import Job, run_jobs, worker_count
+from cxr.images.dicom import read_header
 from cxr.labels import STUDY_CLASSES, UNIT_BOX, Prediction
 from cxr.submission_format import validate, write_submission
 from cxr.systems.competition import Competition
@@ -47,7 +45,7 @@ def submit(workspace: Workspace, competition: Path, out: Path) -> pd.DataFrame:
     files, findings = prediction_table(competition)
     for line in findings:
         print(f"note: {line}")
-    rows, failures = predict_rows(workspace, competition, files)
+    rows, images, failures = predict_rows(workspace, competition, files)
     fallback = Fallback(read_priors(workspace), competition, files)
     missing = [row for row in sample.itertuples() if row.id not in rows]
     rows.update({row.id: fallback.row(row.kind, row.item_id) for row in missing})
@@ -57,69 +55,57 @@ def submit(workspace: Workspace, competition: Path, out: Path) -> pd.DataFrame:
         raise DataFault(f"{out}: {len(faults)} fault(s), the first: {faults[0]}")
     table = pd.DataFrame(failures, columns=["path", "reason"])
     write_table(table, workspace.places.tables / "test_failures.csv", FAILURES)
-    write_table(patient_table(competition, files), workspace.places.test_images_table, IMAGES)
+    write_table(patients_of_all(files, images), workspace.places.test_images_table, IMAGES)
     print(f"{out}: {len(rows)} rows, valid; {len(missing)} of them got the fallback prediction")
     for path, reason in failures:
         print(f"note: {path}: {reason}")
     return table
 
 
-def patient_table(competition: Path, files: pd.DataFrame) -> pd.DataFrame:
-    """The test images with the patients of their headers, which intervals of a score are resampled by.
+def patients_of_all(files: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """The images table of the whole test set: what intervals of a score are resampled by.
 
-    An image without a readable header counts as a patient of its own.
+    An image that could not be read belongs to its study's patient, or counts as one of its own, and has size 0.
     """
-    rows = []
-    for row in files.itertuples():
-        try:
-            header = read_header(competition / row.path)
-        except DataFault:
-            header = {"patient_id": "", "height": 0, "width": 0}
-        rows.append({"image_id": row.image_id, "study_id": row.study_id, "patient_id": header["patient_id"] or row.study_id,
-                     "source": "siim_test", "path": row.path, "height": header["height"], "width": header["width"]})
-    table = pd.DataFrame(rows)
-    # a study belongs to one patient: the first image that names one decides
-    table["patient_id"] = table.groupby("study_id")["patient_id"].transform("first")
+    table = files.assign(source="siim_test", height=0, width=0, patient_id=None)
+    if len(images):
+        known = images.set_index("image_id")
+        for column in ("patient_id", "height", "width"):
+            table[column] = table["image_id"].map(known[column]).fillna(table[column])
+    table["patient_id"] = table.groupby("study_id")["patient_id"].transform("first").fillna(table["study_id"])
     return table
 
 
-def predict_rows(workspace: Workspace, competition: Path, files: pd.DataFrame) -> tuple[dict, list]:
-    """Rows of the submission by id for all that could be read, and (path, reason) for what could not."""
-    system, settings = Competition(workspace), workspace.profile
+def predict_rows(workspace: Workspace, competition: Path, files: pd.DataFrame) -> tuple[dict, pd.DataFrame, list]:
+    """Rows of the submission by id, the table of the images that could be read, and (path, reason) of those that could not."""
+    system, settings = Competition(workspace), workspace.profile.images
     rows: dict[str, list[Prediction]] = {}
-    failures: list[tuple[str, str]] = []
-    studies = list(files.groupby("study_id", sort=True))
+    tables, failures = [], []
+    studies = [group for _, group in files.groupby("study_id", sort=True)]
     with tqdm(total=len(files), desc="test images", unit="image") as bar:
         for start in range(0, len(studies), STUDIES_AT_ONCE):
-            block = pd.concat([group for _, group in studies[start : start + STUDIES_AT_ONCE]], ignore_index=True)
-            images, pixels, bad = read_block(competition, block, settings.images.cache_size, settings.images.workers)
+            block = pd.concat(studies[start : start + STUDIES_AT_ONCE], ignore_index=True)
+            images, pixels, bad = read_block(competition, block, settings.cache_size, worker_count(settings.workers))
             failures += bad
+            tables.append(images)
             if len(images):
                 rows.update(format_rows(images, *system.predict(images, pixels)))
             bar.update(len(block))
-    return rows, failures
+    return rows, pd.concat(tables, ignore_index=True), failures
 
 
 def read_block(competition: Path, block: pd.DataFrame, size: int, workers: int) -> tuple[pd.DataFrame, np.ndarray, list]:
-    """Decode some images in parallel: their table with original sizes, cache pixels uint8 [N x S x S], and failures."""
-    jobs = (delayed(_read)(competition / path, size) for path in block["path"])
-    results: Iterator = Parallel(n_jobs=workers or -1)(jobs)
+    """Decode some images in parallel: an images table, cache pixels uint8 [N x S x S] of its rows, and failures."""
+    jobs = [Job(competition / row.path, row.image_id, thumbnail=size) for row in block.itertuples()]
     good, pixels, bad = [], [], []
-    for row, (picture, shape, reason) in zip(block.itertuples(), results, strict=True):
-        if reason:
-            bad.append((row.path, reason))
+    for row, done in zip(block.itertuples(), run_jobs(jobs, workers), strict=True):
+        if done.header is None:
+            bad.append((row.path, done.reason))
             continue
-        good.append({"image_id": row.image_id, "study_id": row.study_id, "height": shape[0], "width": shape[1]})
-        pixels.append(picture)
+        # the folder decides to which study an image belongs, as the sample file does; headers may differ
+        good.append({**done.header, "image_id": row.image_id, "study_id": row.study_id, "source": "siim_test", "path": row.path})
+        pixels.append(done.thumbnail)
     return pd.DataFrame(good), np.stack(pixels) if pixels else np.empty((0, size, size), np.uint8), bad
-
-
-def _read(path: Path, size: int) -> tuple[np.ndarray | None, tuple[int, int], str]:
-    try:
-        pixels = read_dicom(path).pixels
-    except DataFault as fault:
-        return None, (0, 0), str(fault)
-    return to_cache_size(pixels, size), pixels.shape, ""
 
 
 def format_rows(images: pd.DataFrame, boxes: pd.DataFrame, none: pd.Series, studies: pd.DataFrame) -> dict[str, list[Prediction]]:

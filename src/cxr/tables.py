@@ -25,6 +25,8 @@ BOX_COLUMNS = ["x_min", "y_min", "x_max", "y_max"]
 TEXT_COLUMNS = ("id", "Id", "image_id", "study_id", "patient_id", "item_id", "StudyInstanceUID", "group", "patientId", "label",
                 "pixel_sha256", "age", "transfer_syntax")
 
+MISSING = ["", "NaN", "nan", "NA", "N/A", "null", "None"]
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -86,7 +88,11 @@ def read_csv(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame
     if not path.is_file():
         raise DataFault(f"{path}: no such file")
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str))
+        names = pd.read_csv(path, nrows=0, index_col=False).columns
+        # an id `NA` or `None` is an id; in other columns pandas' words for "missing" count
+        missing_words = {name: [""] if name in TEXT_COLUMNS else MISSING for name in names}
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=missing_words,
+                            index_col=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataFault(f"{path}: not a readable CSV ({str(error).splitlines()[0]}); unpack or download it again") from None
     missing = [column for column in columns or [] if column not in table.columns]

@@ -13,7 +13,7 @@ from cxr.data.duplicates import duplicate_notes
 from cxr.data.folds import balance_notes, balance_table, check_leaks, make_folds
 from cxr.data.siim import read_image_level, training_table
 from cxr.faults import DataFault
-from cxr.images.convert import convert_files
+from cxr.images.convert import convert_files, worker_count
 from cxr.labels import STUDY_CLASSES
 from cxr.tables import BOX_COLUMNS, BOXES, FAILURES, FOLDS, IMAGES, read_table, write_table
 from cxr.workspace import Workspace
@@ -35,7 +35,7 @@ def convert_training(workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     files = [workspace.competition / path for path in chosen["path"]]
     images, failures = convert_files(
         files, root=workspace.competition, destination=places.images / "siim" if settings.png else None,
-        cache_file=places.cache(settings.cache_size), cache_size=settings.cache_size, workers=settings.workers or -1,
+        cache_file=places.cache(settings.cache_size), cache_size=settings.cache_size, workers=worker_count(settings.workers),
         png=settings.png,
     )
     if images.empty:

@@ -14,6 +14,7 @@ from cxr.labels import STUDY_CLASSES
 
 # ImageNet statistics (torchvision documentation), averaged over colour: the pictures are gray
 MEAN, STD = 0.449, 0.226
+PLACES = 6  # the mask is seen by the class head as a grid of this many cells each way
 MASK_STRIDE = 8  # pixels of the input that one pixel of the predicted mask stands for
 
 
@@ -30,7 +31,9 @@ class StudyNet(nn.Module):
         self.taps = [index for index, _, stride in taps if stride >= MASK_STRIDE]
         widths = [width for _, width, stride in taps if stride >= MASK_STRIDE]
         self.mask_head = MaskHead(widths) if mask_head else None
-        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1] * (2 if mask_head else 1), classes))
+        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], classes))
+        # where the mask lies: the classes differ by place (bilateral, peripheral, lower), which pooling forgets
+        self.place = nn.Sequential(nn.Linear(2 * PLACES**2, 64), nn.ReLU(), nn.Linear(64, classes)) if mask_head else None
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         x = (pixels.float().expand(-1, 3, -1, -1) / 255 - MEAN) / STD
@@ -44,10 +47,10 @@ class StudyNet(nn.Module):
         if self.mask_head is None:
             return {"classes": self.classifier(pooled)}
         mask = self.mask_head(levels)
-        # the class head also sees the features under the predicted mask; no gradient: the mask learns from boxes alone
-        attention = F.adaptive_avg_pool2d(mask.sigmoid().detach(), x.shape[2:])
-        under_mask = (x * attention).sum((2, 3)) / (attention.sum((2, 3)) + 1)
-        return {"classes": self.classifier(torch.cat([pooled, under_mask], 1)), "mask": mask}
+        # no gradient: the mask learns from boxes alone
+        chance = mask.sigmoid().detach()
+        places = torch.cat([F.adaptive_avg_pool2d(chance, PLACES), F.adaptive_max_pool2d(chance, PLACES)], 1).flatten(1)
+        return {"classes": self.classifier(pooled) + self.place(places), "mask": mask}
 
 
 class MaskHead(nn.Module):

@@ -1,0 +1,212 @@
+"""The whole run on a tiny phantom, in this process: stages 00 to 11 as functions, good and bad input."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.data.prepare import annotate_and_fold, choose_images, convert_training, load_training
+from cxr.data.siim import labelled_images
+from cxr.faults import DataFault
+from cxr.inputs import has_files, look_at_inputs
+from cxr.labels import STUDY_CLASSES
+from cxr.phantom.datasets import make_phantom
+from cxr.submission_format import read_submission, validate
+from cxr.submit import submit
+from cxr.summary import score_lines, score_run
+from cxr.systems.competition import train_detectors, train_studies
+from cxr.workspace import open_run_folder, open_workspace
+
+TINY = ("images.cache_size=96 images.png=no yolo.size=64 yolo.epochs=1 yolo.batch=4 study.size=64 study.epochs=1 "
+        "study.batch=4 study.network=resnet18")
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory):
+    """OUT of `python -m cxr phantom OUT --studies 24`."""
+    out = tmp_path_factory.mktemp("phantom")
+    make_phantom(out, studies=24, seed=3)
+    return out
+
+
+def run_all(root, input_dir, solution=""):
+    """Stages 00 to 11; returns the workspace and the test failures."""
+    workspace = open_workspace("demo", TINY, str(input_dir), str(root / "working"), str(root / "submissions"))
+    look_at_inputs(workspace, str(solution))
+    convert_training(workspace)
+    annotate_and_fold(workspace)
+    train_detectors(workspace)
+    train_studies(workspace)
+    return workspace, submit(workspace, workspace.competition, workspace.places.submission)
+
+
+@pytest.fixture(scope="module")
+def good(phantom, tmp_path_factory):
+    return run_all(tmp_path_factory.mktemp("good"), phantom / "input", phantom / "solution.csv")
+
+
+@pytest.fixture(scope="module")
+def spoiled(phantom, tmp_path_factory):
+    """The same phantom with a broken training DICOM, a broken and a missing test DICOM, and a study unknown to the sample."""
+    root = tmp_path_factory.mktemp("spoiled")
+    competition = root / "input" / "siim-covid19-detection"
+    shutil.copytree(phantom / "input" / "siim-covid19-detection", competition)
+    train, test = (sorted((competition / part).glob("*/*/*.dcm")) for part in ("train", "test"))
+    train[0].write_bytes(train[0].read_bytes()[:5000])
+    test[0].write_bytes(test[0].read_bytes()[:5000])
+    test[1].unlink()
+    stranger = competition / "test" / "0123456789ab" / "s" / "ffffffffffff.dcm"
+    stranger.parent.mkdir(parents=True)
+    shutil.copy(test[2], stranger)
+    names = {"train": train[0], "broken": test[0], "missing": test[1]}
+    return run_all(root, root / "input"), {key: path.stem for key, path in names.items()}, competition
+
+
+def test_a_run_ends_in_a_valid_submission(good):
+    workspace, failures = good
+    sample = workspace.competition / "sample_submission.csv"
+    assert validate(workspace.places.submission, sample) == [] and failures.empty
+    rows = read_submission(workspace.places.submission).set_index("id")["PredictionString"]
+    assert all(rows[row].split()[::6] == list(STUDY_CLASSES) for row in rows.index if row.endswith("_study"))
+    assert all(rows[row].split()[0] == "none" for row in rows.index if row.endswith("_image"))
+
+
+def test_every_training_image_has_an_out_of_fold_prediction(good):
+    workspace, _ = good
+    images, _, _ = load_training(workspace)
+    scores = pd.read_csv(workspace.places.predictions("studies") / "out_of_fold_images.csv")
+    assert sorted(scores["image_id"]) == sorted(images["image_id"])
+
+
+def test_a_run_folder_tells_what_it_learned_from(good):
+    workspace, _ = good
+    for name in ("yolo", "studies"):
+        for fold in (0, 1):
+            record = json.loads((workspace.places.model(name, fold) / "run.json").read_text())
+            assert record["weights"] == "random" and record["data"] == "competition" and record["clock_bound"] is False
+            assert record["seed"] == 2021 and record["packages"]["torch"] and record["commit"]
+
+
+def test_the_score_stands_beside_the_baseline(good):
+    scores = score_run(good[0])
+    assert 0 <= scores["run"]["mAP"] <= 1 and scores["run"]["mAP_low"] <= scores["run"]["mAP_high"]
+    shown = "\n".join(score_lines(scores))
+    assert "run - baseline" in shown and "indeterminate" in shown
+
+
+def test_a_finished_fold_is_not_trained_again(good, capsys):
+    train_studies(good[0])
+    assert capsys.readouterr().out.count("trained already, kept") == 2
+
+
+def test_submit_works_from_the_run_folder_alone(good, tmp_path):
+    workspace, _ = good
+    submit(open_run_folder(workspace.places.root), workspace.competition, tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == workspace.places.submission.read_bytes()
+
+
+@pytest.mark.slow
+def test_same_seed_same_submission(good, phantom, tmp_path):
+    workspace, _ = run_all(tmp_path, phantom / "input")
+    assert workspace.places.submission.read_bytes() == good[0].places.submission.read_bytes()
+
+
+def test_a_missing_fold_is_an_error_not_half_an_ensemble(good, tmp_path):
+    shutil.copytree(good[0].places.root, tmp_path / "demo")
+    (tmp_path / "demo" / "models" / "yolo" / "fold_1" / "run.json").unlink()
+    with pytest.raises(DataFault, match=r"fold 1 of yolo is not trained"):
+        submit(open_run_folder(tmp_path / "demo"), good[0].competition, tmp_path / "s.csv")
+
+
+def test_one_bad_file_never_loses_the_run(spoiled, capsys):
+    (workspace, failures), names, competition = spoiled
+    assert validate(workspace.places.submission, competition / "sample_submission.csv") == []
+    train_failures = pd.read_csv(workspace.places.failures_table)
+    assert names["train"] in train_failures["path"].item() and train_failures["reason"].item()
+    assert names["train"] not in set(pd.read_csv(workspace.places.images_table)["image_id"])
+    assert len(failures) == 1 and names["broken"] in failures["path"].item()
+
+
+def test_a_row_without_a_picture_gets_the_fallback(spoiled):
+    (workspace, _), names, _ = spoiled
+    priors = json.loads(workspace.places.priors.read_text())
+    rows = read_submission(workspace.places.submission).set_index("id")["PredictionString"]
+    broken, missing = (rows[f"{names[key]}_image"].split() for key in ("broken", "missing"))
+    assert float(missing[1]) == pytest.approx(priors["none"], abs=1e-6) and len(missing) == 6, "no size, no boxes"
+    assert float(broken[1]) == pytest.approx(priors["none"], abs=1e-6)
+    assert len(broken) == 6 * (1 + len(priors["boxes"])), "its header still tells the size"
+
+
+def test_unknown_studies_are_told_and_left_out(spoiled):
+    (workspace, _), _, _ = spoiled
+    assert any("study ids unknown to sample_submission.csv" in line and "0123456789ab" in line
+               for line in workspace.inputs["findings"])
+    assert not read_submission(workspace.places.submission)["id"].str.contains("0123456789ab").any()
+
+
+def test_stage_00_leaves_a_valid_submission_behind(phantom, tmp_path):
+    workspace = open_workspace("demo", "", str(phantom / "input"), str(tmp_path / "w"), str(tmp_path / "s"))
+    look_at_inputs(workspace)
+    assert validate(workspace.places.submission, workspace.competition / "sample_submission.csv") == []
+
+
+def test_an_empty_input_folder_becomes_the_phantom_and_is_made_once(tmp_path):
+    (tmp_path / "input" / "weights").mkdir(parents=True)
+    (tmp_path / "input" / "README.md").write_text("put data here")
+    workspace = open_workspace("demo", "phantom.studies=12", str(tmp_path / "input"), str(tmp_path / "w"), str(tmp_path / "s"))
+    assert look_at_inputs(workspace)["data"] == "phantom"
+    assert workspace.is_phantom and workspace.inputs["solution"].endswith("phantom/solution.csv")
+    made = (workspace.places.phantom / "solution.csv").stat().st_mtime_ns
+    look_at_inputs(workspace)
+    assert (workspace.places.phantom / "solution.csv").stat().st_mtime_ns == made
+
+
+def test_a_half_unpacked_input_is_no_reason_for_a_phantom(tmp_path):
+    (tmp_path / "input" / "siim-covid19-detection" / "train").mkdir(parents=True)
+    workspace = open_workspace("demo", "", str(tmp_path / "input"), str(tmp_path / "w"), str(tmp_path / "s"))
+    with pytest.raises(DataFault, match="half unpacked"):
+        look_at_inputs(workspace)
+    assert has_files(tmp_path / "input") and not has_files(tmp_path / "nowhere")
+
+
+def test_a_solution_that_is_not_there_is_named(phantom, tmp_path):
+    workspace = open_workspace("demo", "", str(phantom / "input"), str(tmp_path / "w"), str(tmp_path / "s"))
+    with pytest.raises(DataFault, match="SOLUTION=/nowhere/s.csv: no such file"):
+        look_at_inputs(workspace, "/nowhere/s.csv")
+
+
+def test_no_readable_dicom_at_all_is_one_line(phantom, tmp_path):
+    competition = tmp_path / "input" / "siim-covid19-detection"
+    shutil.copytree(phantom / "input" / "siim-covid19-detection", competition)
+    for path in (competition / "train").glob("*/*/*.dcm"):
+        path.write_bytes(b"not a picture")
+    workspace = open_workspace("demo", TINY, str(tmp_path / "input"), str(tmp_path / "w"), str(tmp_path / "s"))
+    look_at_inputs(workspace)
+    with pytest.raises(DataFault, match=r"train: none of \d+ DICOM files could be read"):
+        convert_training(workspace)
+
+
+@pytest.mark.parametrize("function", [load_training, train_studies])
+def test_a_stage_run_too_early_says_which_comes_first(phantom, tmp_path, function):
+    workspace = open_workspace("demo", TINY, str(phantom / "input"), str(tmp_path / "w"), str(tmp_path / "s"))
+    with pytest.raises(DataFault, match="run notebook 01_dicom_to_png first"):
+        function(workspace)
+
+
+def test_a_large_input_is_thinned_by_whole_studies_evenly(phantom):
+    labels, _ = labelled_images(phantom / "input" / "siim-covid19-detection")
+    chosen = choose_images(labels, len(labels) // 2)
+    assert len(chosen) < len(labels) * 0.7 and set(chosen["study_id"]) < set(labels["study_id"])
+    assert all((labels["study_id"] == study).sum() == count for study, count in chosen["study_id"].value_counts().items())
+    shares = [table[list(STUDY_CLASSES)].mean() for table in (labels, chosen)]
+    assert np.abs(shares[0] - shares[1]).max() < 0.15
+    assert choose_images(labels, 0) is labels
+
+
+def test_a_notebook_opened_by_hand_sees_the_last_run(tmp_path):
+    open_workspace("demo", "yolo.epochs=3", str(tmp_path / "input"), str(tmp_path / "w"))
+    again = open_workspace("demo", working_dir=str(tmp_path / "w"))
+    assert again.profile.yolo.epochs == 3 and again.places.input == tmp_path / "input"
+    assert open_workspace("demo", "", working_dir=str(tmp_path / "w")).profile.yolo.epochs != 3
