@@ -9,8 +9,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # kernels and other processes that tests start must find the package too; libraries' own notes go to tmp, not to HOME
 NOTES = tempfile.mkdtemp(prefix="cxr-tests-")
 os.environ.update(
-    OMP_NUM_THREADS="1", NO_ALBUMENTATIONS_UPDATE="1", PYTHONPATH=str(REPOSITORY / "src"), YOLO_CONFIG_DIR=f"{NOTES}/yolo",
-    MPLCONFIGDIR=f"{NOTES}/matplotlib", IPYTHONDIR=f"{NOTES}/ipython", JUPYTER_RUNTIME_DIR=f"{NOTES}/jupyter",
+    OMP_NUM_THREADS="1",
+    NO_ALBUMENTATIONS_UPDATE="1",
+    PYTHONPATH=str(REPOSITORY / "src"),
+    YOLO_CONFIG_DIR=f"{NOTES}/yolo",
+    MPLCONFIGDIR=f"{NOTES}/matplotlib",
+    IPYTHONDIR=f"{NOTES}/ipython",
+    JUPYTER_RUNTIME_DIR=f"{NOTES}/jupyter",
     PYTHONDONTWRITEBYTECODE="1",
 )
 

@@ -11,8 +11,15 @@ from cxr.labels import STUDY_CLASSES, STUDY_COLUMNS, parse_prediction_string
 from cxr.phantom.dicoms import write_dicom
 
 QUIRKS = {
-    "photometric": "MONOCHROME2", "bits_stored": 12, "transfer_syntax": "Explicit VR Little Endian", "voi": "none",
-    "window_function": "", "rescale": "absent", "range_low": 0.0, "range_high": 1.0, "modality": "CR",
+    "photometric": "MONOCHROME2",
+    "bits_stored": 12,
+    "transfer_syntax": "Explicit VR Little Endian",
+    "voi": "none",
+    "window_function": "",
+    "rescale": "absent",
+    "range_low": 0.0,
+    "range_high": 1.0,
+    "modality": "CR",
 }
 
 
@@ -141,5 +148,6 @@ def test_box_scores_are_frequency_times_presence():
     groups = fitted.boxes(features[0], none=0.25)
     # mean box and its one cluster were right on 8 of 8 boxed images, the blob never: it is left out
     assert [(group.score, group.x_min, group.y_min, group.x_max, group.y_max) for group in groups] == [
-        pytest.approx((1 * 0.75, 20, 20, 80, 60))] * 2
+        pytest.approx((1 * 0.75, 20, 20, 80, 60))
+    ] * 2
     assert fitted.prior.tolist() == [0.2] * 5

@@ -26,7 +26,18 @@ LAYERS = [
     {"__main__"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
-WITHOUT_TORCH = ["faults", "labels", "boxes", "tables", "metrics", "images", "phantom", "stamps", "budget", "submission_format"]
+WITHOUT_TORCH = [
+    "faults",
+    "labels",
+    "boxes",
+    "tables",
+    "metrics",
+    "images",
+    "phantom",
+    "stamps",
+    "budget",
+    "submission_format",
+]
 
 
 def part(module: str) -> str:
@@ -36,15 +47,20 @@ def part(module: str) -> str:
 
 def modules() -> list[str]:
     files = sorted(PACKAGE.rglob("*.py"))
-    return [".".join(["cxr", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__") for path in files]
+    return [
+        ".".join(["cxr", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__") for path in files
+    ]
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if m != "cxr"])
 def test_a_module_imports_only_from_its_own_room_or_below(module):
     path = PACKAGE.joinpath(*module.split(".")[1:])
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    above = [name for name in imported(ast.parse(path.read_text()), module)
-             if part(name) and part(name) != part(module) and HEIGHT[part(name)] >= HEIGHT[part(module)]]
+    above = [
+        name
+        for name in imported(ast.parse(path.read_text()), module)
+        if part(name) and part(name) != part(module) and HEIGHT[part(name)] >= HEIGHT[part(module)]
+    ]
     assert not above, f"{module} imports {above}"
 
 
@@ -54,8 +70,12 @@ def test_every_part_of_the_package_has_its_layer():
 
 def test_light_modules_do_not_load_torch():
     names = [m for m in modules() if part(m) in WITHOUT_TORCH]
-    program = f"import sys, importlib\nfor m in {names!r}: importlib.import_module(m)\nassert 'torch' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={"PYTHONPATH": str(PACKAGE.parent)})
+    program = (
+        f"import sys, importlib\nfor m in {names!r}: importlib.import_module(m)\nassert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={"PYTHONPATH": str(PACKAGE.parent)}
+    )
     assert done.returncode == 0, done.stderr
 
 

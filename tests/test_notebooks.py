@@ -7,8 +7,8 @@ import subprocess
 import nbformat
 import papermill
 import pytest
-from conftest import REPOSITORY
 
+from conftest import REPOSITORY
 from cxr.run_notebook import check_notebook
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("[0-9][0-9]_*.ipynb"))

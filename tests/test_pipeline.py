@@ -19,8 +19,10 @@ from cxr.summary import score_lines, score_run
 from cxr.systems.competition import train_detectors, train_studies
 from cxr.workspace import open_run_folder, open_workspace
 
-TINY = ("images.cache_size=96 images.png=no yolo.size=64 yolo.epochs=1 yolo.batch=4 study.size=64 study.epochs=1 "
-        "study.batch=4 study.network=resnet18")
+TINY = (
+    "images.cache_size=96 images.png=no yolo.size=64 yolo.epochs=1 yolo.batch=4 study.size=64 study.epochs=1 "
+    "study.batch=4 study.network=resnet18"
+)
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +51,7 @@ def good(phantom, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def spoiled(phantom, tmp_path_factory):
-    """The same phantom with a broken training DICOM, a broken and a missing test DICOM, and a study unknown to the sample."""
+    """The phantom with a broken training DICOM, a broken and a missing test DICOM, and an unknown test study."""
     root = tmp_path_factory.mktemp("spoiled")
     competition = root / "input" / "siim-covid19-detection"
     shutil.copytree(phantom / "input" / "siim-covid19-detection", competition)
@@ -141,8 +143,10 @@ def test_a_row_without_a_picture_gets_the_fallback(spoiled):
 
 def test_unknown_studies_are_told_and_left_out(spoiled):
     (workspace, _), _, _ = spoiled
-    assert any("study ids unknown to sample_submission.csv" in line and "0123456789ab" in line
-               for line in workspace.inputs["findings"])
+    assert any(
+        "study ids unknown to sample_submission.csv" in line and "0123456789ab" in line
+        for line in workspace.inputs["findings"]
+    )
     assert not read_submission(workspace.places.submission)["id"].str.contains("0123456789ab").any()
 
 
@@ -155,7 +159,9 @@ def test_stage_00_leaves_a_valid_submission_behind(phantom, tmp_path):
 def test_an_empty_input_folder_becomes_the_phantom_and_is_made_once(tmp_path):
     (tmp_path / "input" / "weights").mkdir(parents=True)
     (tmp_path / "input" / "README.md").write_text("put data here")
-    workspace = open_workspace("demo", "phantom.studies=12", str(tmp_path / "input"), str(tmp_path / "w"), str(tmp_path / "s"))
+    workspace = open_workspace(
+        "demo", "phantom.studies=12", str(tmp_path / "input"), str(tmp_path / "w"), str(tmp_path / "s")
+    )
     assert look_at_inputs(workspace)["data"] == "phantom"
     assert workspace.is_phantom and workspace.inputs["solution"].endswith("phantom/solution.csv")
     made = (workspace.places.phantom / "solution.csv").stat().st_mtime_ns
@@ -199,7 +205,9 @@ def test_a_large_input_is_thinned_by_whole_studies_evenly(phantom):
     labels, _ = labelled_images(phantom / "input" / "siim-covid19-detection")
     chosen = choose_images(labels, len(labels) // 2)
     assert len(chosen) < len(labels) * 0.7 and set(chosen["study_id"]) < set(labels["study_id"])
-    assert all((labels["study_id"] == study).sum() == count for study, count in chosen["study_id"].value_counts().items())
+    assert all(
+        (labels["study_id"] == study).sum() == count for study, count in chosen["study_id"].value_counts().items()
+    )
     shares = [table[list(STUDY_CLASSES)].mean() for table in (labels, chosen)]
     assert np.abs(shares[0] - shares[1]).max() < 0.15
     assert choose_images(labels, 0) is labels

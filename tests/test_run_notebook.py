@@ -11,8 +11,12 @@ from cxr.run_notebook import check_executed, run_notebook
 
 
 def write(path, *cells, parameters="answer = 1"):
-    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in ([parameters] if parameters else []) + list(cells)]
+    notebook = nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    )
+    notebook.cells = [
+        nbformat.v4.new_code_cell(source) for source in ([parameters] if parameters else []) + list(cells)
+    ]
     if parameters:
         notebook.cells[0].metadata["tags"] = ["parameters"]
     nbformat.write(notebook, path)

@@ -21,8 +21,25 @@ def notebooks(tmp_path):
 
 def stamp(tmp_path, *, overrides="", input_dir=None):
     input_dir = input_dir or tmp_path / "input"
-    code = main(["stamp", "--notebooks", str(tmp_path / "notebooks"), "--profile", "demo", "--overrides", overrides,
-                 "--input", str(input_dir), "--working", str(tmp_path / "working"), "--stage", "07_a:yolo", "--stage", "09_b:study"])
+    code = main(
+        [
+            "stamp",
+            "--notebooks",
+            str(tmp_path / "notebooks"),
+            "--profile",
+            "demo",
+            "--overrides",
+            overrides,
+            "--input",
+            str(input_dir),
+            "--working",
+            str(tmp_path / "working"),
+            "--stage",
+            "07_a:yolo",
+            "--stage",
+            "09_b:study",
+        ]
+    )
     assert code == 0
     return {name: (tmp_path / "working/demo/runs" / f"{name}.stamp").stat().st_mtime_ns for name in ("07_a", "09_b")}
 

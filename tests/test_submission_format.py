@@ -56,31 +56,37 @@ def test_the_command_prints_each_fault_on_its_own_line(tmp_path, capsys):
     ]
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("none 0.3 0 0 1", "5 tokens; a PredictionString is groups of six"),
-    ("none 0.3 0 0 1 1 opacity 0.5", "8 tokens"),
-    ("opacity 0.5 10 20 30 x", "is no number"),
-    ("opacity 0,5 10 20 30 40", "is no number"),
-    ("opacity;0.5;10;20;30;40", "1 tokens"),
-    ("consolidation 0.5 10 20 30 40", "the class must be one of negative typical indeterminate atypical none opacity"),
-    ("'opacity' 0.5 10 20 30 40", "the class must be one of"),
-    ('"opacity 0.5 10 20 30 40', "the class must be one of"),
-    ("Opacity 0.5 10 20 30 40", "the class must be one of"),
-    ("negative 0.5 0 0 1 1", "an image row takes none opacity only"),
-    ("opacity nan 10 20 30 40", "the confidence must be a finite number"),
-    ("opacity inf 10 20 30 40", "the confidence must be a finite number"),
-    ("opacity 1.01 10 20 30 40", "the confidence must be between 0 and 1"),
-    ("none -0.1 0 0 1 1", "the confidence must be between 0 and 1"),
-    ("opacity 0.5 10 20 inf 40", "the box must hold finite numbers"),
-    ("opacity 0.5 10 nan 30 40", "the box must hold finite numbers"),
-    ("opacity 0.5 30 20 10 40", "the box has no area"),
-    ("opacity 0.5 10 40 30 20", "the box has no area"),
-    ("opacity 0.5 30 40 10 20", "the box has no area"),
-    ("opacity 0.5 10 20 10 40", "the box has no area"),
-    ("none 0.5 10 20 30 40", "the box must be 0 0 1 1"),
-    ("", "the PredictionString is empty"),
-    ("  ", "the PredictionString is empty"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("none 0.3 0 0 1", "5 tokens; a PredictionString is groups of six"),
+        ("none 0.3 0 0 1 1 opacity 0.5", "8 tokens"),
+        ("opacity 0.5 10 20 30 x", "is no number"),
+        ("opacity 0,5 10 20 30 40", "is no number"),
+        ("opacity;0.5;10;20;30;40", "1 tokens"),
+        (
+            "consolidation 0.5 10 20 30 40",
+            "the class must be one of negative typical indeterminate atypical none opacity",
+        ),
+        ("'opacity' 0.5 10 20 30 40", "the class must be one of"),
+        ('"opacity 0.5 10 20 30 40', "the class must be one of"),
+        ("Opacity 0.5 10 20 30 40", "the class must be one of"),
+        ("negative 0.5 0 0 1 1", "an image row takes none opacity only"),
+        ("opacity nan 10 20 30 40", "the confidence must be a finite number"),
+        ("opacity inf 10 20 30 40", "the confidence must be a finite number"),
+        ("opacity 1.01 10 20 30 40", "the confidence must be between 0 and 1"),
+        ("none -0.1 0 0 1 1", "the confidence must be between 0 and 1"),
+        ("opacity 0.5 10 20 inf 40", "the box must hold finite numbers"),
+        ("opacity 0.5 10 nan 30 40", "the box must hold finite numbers"),
+        ("opacity 0.5 30 20 10 40", "the box has no area"),
+        ("opacity 0.5 10 40 30 20", "the box has no area"),
+        ("opacity 0.5 30 40 10 20", "the box has no area"),
+        ("opacity 0.5 10 20 10 40", "the box has no area"),
+        ("none 0.5 10 20 30 40", "the box must be 0 0 1 1"),
+        ("", "the PredictionString is empty"),
+        ("  ", "the PredictionString is empty"),
+    ],
+)
 def test_each_fault_of_an_image_row_is_one_line(text, message):
     faults = faults_of(text)
     assert len(faults) == 1
@@ -88,11 +94,14 @@ def test_each_fault_of_an_image_row_is_one_line(text, message):
     assert message in faults[0]
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("opacity 0.5 10 20 30 40", "a study row takes negative typical indeterminate atypical only"),
-    ("none 0.5 0 0 1 1", "a study row takes"),
-    ("typical 0.5 0 0 512 512", "the box must be 0 0 1 1"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("opacity 0.5 10 20 30 40", "a study row takes negative typical indeterminate atypical only"),
+        ("none 0.5 0 0 1 1", "a study row takes"),
+        ("typical 0.5 0 0 512 512", "the box must be 0 0 1 1"),
+    ],
+)
 def test_each_fault_of_a_study_row_is_one_line(text, message):
     faults = faults_of(IMAGE, text)
     assert len(faults) == 1
@@ -123,12 +132,15 @@ def test_duplicate_missing_unknown_and_empty_ids():
     ]
 
 
-@pytest.mark.parametrize(("header", "message"), [
-    ("Id,PredictionString", "header 'Id,PredictionString': it must be id,PredictionString as in the sample"),
-    ("id,predictionstring", "header 'id,predictionstring': it must be id,PredictionString"),
-    ("id;PredictionString", "columns are parted by commas"),
-    ("id,id", "it must be id,PredictionString"),
-])
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("Id,PredictionString", "header 'Id,PredictionString': it must be id,PredictionString as in the sample"),
+        ("id,predictionstring", "header 'id,predictionstring': it must be id,PredictionString"),
+        ("id;PredictionString", "columns are parted by commas"),
+        ("id,id", "it must be id,PredictionString"),
+    ],
+)
 def test_a_wrong_header_is_a_fault(tmp_path, capsys, header, message):
     body = table(ROWS).to_csv(index=False, header=False)
     assert run(tmp_path, header + "\n" + (body.replace(",", ";") if ";" in header else body)) == 1
@@ -174,25 +186,31 @@ def test_a_sample_that_is_none_is_refused():
 def test_reading_keeps_text_and_order(tmp_path):
     (tmp_path / "a.csv").write_text("Id,PredictionString,Usage\nNA,\n007,none 1 0 0 1 1,Private\n")
     assert read_submission(tmp_path / "a.csv").to_dict("list") == {
-        "id": ["NA", "007"], "PredictionString": ["", "none 1 0 0 1 1"],
+        "id": ["NA", "007"],
+        "PredictionString": ["", "none 1 0 0 1 1"],
     }
 
 
 def test_groups_keep_row_and_position():
-    groups, faults = read_groups(table({"a_image": "opacity 0.1 1 2 3 4 none 0.2 0 0 1 1", "b_image": "", "c_image":
-                                        "opacity 0.3 5 6 7 8"}))
+    groups, faults = read_groups(
+        table({"a_image": "opacity 0.1 1 2 3 4 none 0.2 0 0 1 1", "b_image": "", "c_image": "opacity 0.3 5 6 7 8"})
+    )
     assert faults == []
     assert groups["row"].tolist() == [0, 0, 2]
     assert groups.drop(columns="row").to_numpy().tolist() == [
-        ["opacity", 0.1, 1, 2, 3, 4], ["none", 0.2, 0, 0, 1, 1], ["opacity", 0.3, 5, 6, 7, 8],
+        ["opacity", 0.1, 1, 2, 3, 4],
+        ["none", 0.2, 0, 0, 1, 1],
+        ["opacity", 0.3, 5, 6, 7, 8],
     ]
 
 
 def predictions(rows=ROWS):
     groups, _ = read_groups(table(rows))
     keys = list(rows)
-    return {key: [Prediction(*group[1:]) for group in groups.itertuples(index=False) if keys[group[0]] == key]
-            for key in rows}
+    return {
+        key: [Prediction(*group[1:]) for group in groups.itertuples(index=False) if keys[group[0]] == key]
+        for key in rows
+    }
 
 
 def test_writing_follows_the_sample_and_survives_reading(tmp_path):
@@ -200,7 +218,8 @@ def test_writing_follows_the_sample_and_survives_reading(tmp_path):
     assert path.read_text().splitlines()[0] == "id,PredictionString"
     assert read_submission(path)["id"].tolist() == list(ROWS)
     assert path.read_text().splitlines()[3] == (
-        "i1_image,none 0.300000 0 0 1 1 opacity 0.600000 10.00 20.00 110.50 220.00")
+        "i1_image,none 0.300000 0 0 1 1 opacity 0.600000 10.00 20.00 110.50 220.00"
+    )
     assert validate(path, SAMPLE) == []
     assert [file.name for file in path.parent.iterdir()] == ["submission.csv"]
 
@@ -210,12 +229,18 @@ def test_the_header_of_the_sample_is_kept(tmp_path):
     assert path.read_text().startswith("Id,PredictionString\n")
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"i1_image": [Prediction("opacity", 0.5, 10, 20, 10.001, 40)]}, "the box has no area"),  # two decimals are written
-    ({"i1_image": [Prediction("opacity", float("nan"), 10, 20, 30, 40)]}, "must be a finite number"),
-    ({"i1_image": []}, "i1_image: the PredictionString is empty"),
-    ({"x_image": [Prediction("none", 1, 0, 0, 1, 1)]}, "x_image: unknown id"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"i1_image": [Prediction("opacity", 0.5, 10, 20, 10.001, 40)]},
+            "the box has no area",
+        ),  # two decimals are written
+        ({"i1_image": [Prediction("opacity", float("nan"), 10, 20, 30, 40)]}, "must be a finite number"),
+        ({"i1_image": []}, "i1_image: the PredictionString is empty"),
+        ({"x_image": [Prediction("none", 1, 0, 0, 1, 1)]}, "x_image: unknown id"),
+    ],
+)
 def test_a_faulty_submission_never_replaces_a_valid_one(tmp_path, change, message):
     path = write_submission(predictions(), SAMPLE, tmp_path / "submission.csv")
     before = path.read_text()

@@ -1,4 +1,4 @@
-"""Pictures for notebooks and reports. Each function returns a matplotlib figure; bright = dense, true boxes are green."""
+"""Pictures for notebooks and reports. Each function returns a matplotlib figure; true boxes are green."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -45,13 +45,22 @@ def contact_sheet(pixels: Sequence[np.ndarray], titles: Sequence[str], columns: 
 def draw_boxes(axes, boxes_xyxy: np.ndarray, color: str, scores: Sequence[float] | None = None) -> None:
     """Outlines on an axes, with scores where given."""
     for index, (x_min, y_min, x_max, y_max) in enumerate(boxes_xyxy):
-        axes.add_patch(Rectangle((x_min, y_min), x_max - x_min, y_max - y_min, fill=False, edgecolor=color, linewidth=1.4))
+        axes.add_patch(
+            Rectangle((x_min, y_min), x_max - x_min, y_max - y_min, fill=False, edgecolor=color, linewidth=1.4)
+        )
         if scores is not None:
             axes.text(x_min + 2, y_min + 2, f"{scores[index]:.2f}", color=color, fontsize=7, va="top")
 
 
-def predictions_beside_truth(images: pd.DataFrame, pixels: np.ndarray, truth: pd.DataFrame, boxes: pd.DataFrame,
-                             titles: Sequence[str], columns: int = 4, at_most: int = 3) -> Picture:
+def predictions_beside_truth(
+    images: pd.DataFrame,
+    pixels: np.ndarray,
+    truth: pd.DataFrame,
+    boxes: pd.DataFrame,
+    titles: Sequence[str],
+    columns: int = 4,
+    at_most: int = 3,
+) -> Picture:
     """Cache pictures [N x S x S] with true boxes (green) and each image's best predicted ones (amber, score)."""
     figure = contact_sheet(list(pixels), titles, columns, edge=3.0)
     for axes, row in zip(figure.axes, images.itertuples(), strict=True):
@@ -100,8 +109,10 @@ def score_bars(scores: Mapping[str, Mapping[str, float]], keys: Sequence[str]) -
     width = 0.8 / len(scores)
     for index, (name, values) in enumerate(scores.items()):
         heights = np.array([values.get(key) or 0.0 for key in keys], float)
-        ends = [[abs((values.get(f"{key}_{end}") or height) - height) for key, height in zip(keys, heights, strict=True)]
-                for end in ("low", "high")]
+        ends = [
+            [abs((values.get(f"{key}_{end}") or height) - height) for key, height in zip(keys, heights, strict=True)]
+            for end in ("low", "high")
+        ]
         places = np.arange(len(keys)) + index * width
         axes.bar(places, heights, width, yerr=ends, capsize=2, error_kw={"linewidth": 0.8}, label=name)
     axes.set_xticks(np.arange(len(keys)) + 0.4 - width / 2, list(keys))
@@ -118,7 +129,9 @@ def confusion_matrix(counts: pd.DataFrame) -> Picture:
     shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), number in np.ndenumerate(counts.to_numpy()):
-        axes.text(column, row, int(number), ha="center", va="center", color="white" if shares[row, column] > 0.5 else "black")
+        axes.text(
+            column, row, int(number), ha="center", va="center", color="white" if shares[row, column] > 0.5 else "black"
+        )
     axes.set_xticks(range(len(counts.columns)), counts.columns, rotation=20)
     axes.set_yticks(range(len(counts.index)), counts.index)
     axes.set_xlabel("most probable class")

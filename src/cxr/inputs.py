@@ -1,4 +1,4 @@
-"""Stage 00: what is in the input folder? If nothing is, make the phantom. In any case leave a valid submission behind."""
+"""Stage 00: what is in the input folder? If nothing, make the phantom. Leave a valid submission behind."""
 
 import json
 import shutil
@@ -64,7 +64,10 @@ def has_files(folder: Path) -> bool:
     """Whether a user put data there. Weights and the folder's own README are no data."""
     if not folder.is_dir():
         return False
-    return any(path.name not in ("README.md", "weights", "members") and not path.name.startswith(".") for path in folder.iterdir())
+    return any(
+        path.name not in ("README.md", "weights", "members") and not path.name.startswith(".")
+        for path in folder.iterdir()
+    )
 
 
 def make_phantom_input(workspace: Workspace) -> Path:
@@ -111,7 +114,11 @@ def write_fallback(workspace: Workspace) -> Path:
 
 def report(found: dict) -> None:
     """Say in a few lines which data this run uses."""
-    kind = "PHANTOM data (synthetic: its scores say nothing about patients)" if found["data"] == "phantom" else "competition data"
+    kind = (
+        "PHANTOM data (synthetic: its scores say nothing about patients)"
+        if found["data"] == "phantom"
+        else "competition data"
+    )
     print(f"{kind}: {found['competition']}")
     print(f"{found['train_images']} training images, {found['test_images']} test images")
     for name, path in found["weights"].items():

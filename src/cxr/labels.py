@@ -21,7 +21,7 @@ STUDY_COLUMNS = {
 }  # column of train_study_level.csv -> class name in a submission
 STUDY_CLASSES = tuple(STUDY_COLUMNS.values())
 IMAGE_CLASSES = ("none", "opacity")
-CLASSES = STUDY_CLASSES + ("none", "opacity")  # the six of the metric, in the order every table shows them
+CLASSES = (*STUDY_CLASSES, *IMAGE_CLASSES)  # the six of the metric, in the order every table shows them
 UNIT_BOX = (0, 0, 1, 1)
 STUDY_SUFFIX, IMAGE_SUFFIX = "_study", "_image"
 
@@ -70,7 +70,9 @@ def parse_prediction_string(text: object) -> list[Prediction]:
         try:
             groups.append(Prediction(label, *map(float, numbers)))
         except ValueError:
-            raise DataFault(f"group {' '.join(tokens[start : start + 6])!r} holds something that is no number") from None
+            raise DataFault(
+                f"group {' '.join(tokens[start : start + 6])!r} holds something that is no number"
+            ) from None
     return groups
 
 

@@ -41,7 +41,9 @@ class Folds:
 class Yolo:
     """The one-stage detector (ultralytics)."""
 
-    model: str = "yolov5l"  # an ultralytics model; its yaml is built, weights come from a file of that name or are random
+    model: str = (
+        "yolov5l"  # an ultralytics model; its yaml is built, weights come from a file of that name or are random
+    )
     weights: str = "yolov5lu"  # looked for as input/weights/<weights>*.pt
     size: int = 512  # px
     epochs: int = 35
@@ -87,7 +89,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Fusion:
-    """From the models' predictions to rows of the submission. Constants are published ones (FACTS: 8th, 11th place)."""
+    """From the models' predictions to rows of the submission. Constants are those of the 8th and 11th place."""
 
     wbf_iou: float = 0.55
     wbf_skip: float = 0.001
@@ -128,10 +130,32 @@ PROFILES = {
         "demo",
         images=Images(cache_size=320, png=True, train_limit=400),
         folds=Folds(count=2),
-        yolo=Yolo(model="yolo11n", weights="yolo11n", size=256, epochs=20, batch=8, nominal_batch=8, optimizer="AdamW",
-                  lr=0.002, final_lr_fraction=0.05, momentum=0.9, mixup=0.0, flip_up_down=0.0, scale=0.2),
-        study=Study(network="mobilenet_v2", weights="mobilenet_v2", size=224, epochs=14, batch=16, lr=0.001, dropout=0.2,
-                    mask_weight=1.0, warmup_fraction=0.1),
+        yolo=Yolo(
+            model="yolo11n",
+            weights="yolo11n",
+            size=256,
+            epochs=20,
+            batch=8,
+            nominal_batch=8,
+            optimizer="AdamW",
+            lr=0.002,
+            final_lr_fraction=0.05,
+            momentum=0.9,
+            mixup=0.0,
+            flip_up_down=0.0,
+            scale=0.2,
+        ),
+        study=Study(
+            network="mobilenet_v2",
+            weights="mobilenet_v2",
+            size=224,
+            epochs=14,
+            batch=16,
+            lr=0.001,
+            dropout=0.2,
+            mask_weight=1.0,
+            warmup_fraction=0.1,
+        ),
     ),
     # Train and infer on T4 x2 inside nine hours.
     "kaggle": Profile(
@@ -139,8 +163,17 @@ PROFILES = {
         images=Images(cache_size=512),
         folds=Folds(count=5),
         yolo=Yolo(model="yolo11m", weights="yolo11m", epochs=20, batch=16, nominal_batch=64, mixup=0.2),
-        study=Study(network="efficientnet_v2_s", weights="efficientnet_v2_s", size=384, epochs=15, batch=32, lr=0.0005,
-                    mask_weight=1.0, warmup_fraction=0.05, ema=0.999),
+        study=Study(
+            network="efficientnet_v2_s",
+            weights="efficientnet_v2_s",
+            size=384,
+            epochs=15,
+            batch=32,
+            lr=0.0005,
+            mask_weight=1.0,
+            warmup_fraction=0.05,
+            ema=0.999,
+        ),
     ),
     # Paper 004 as far as this release goes: detector and study head with its numbers (sections 4.3 and 4.4).
     "paper": Profile("paper", images=Images(cache_size=1024, png=True), folds=Folds(count=5)),
@@ -150,8 +183,17 @@ PROFILES = {
         images=Images(cache_size=1024),
         folds=Folds(count=5),
         yolo=Yolo(model="yolo11x", weights="yolo11x", size=768, epochs=40, batch=16, mixup=0.3),
-        study=Study(network="efficientnet_v2_m", weights="efficientnet_v2_m", size=768, epochs=25, batch=16,
-                    lr=0.0003, mask_weight=1.0, warmup_fraction=0.05, ema=0.999),
+        study=Study(
+            network="efficientnet_v2_m",
+            weights="efficientnet_v2_m",
+            size=768,
+            epochs=25,
+            batch=16,
+            lr=0.0003,
+            mask_weight=1.0,
+            warmup_fraction=0.05,
+            ema=0.999,
+        ),
         budget=Budget(hours=120),
     ),
 }

@@ -55,8 +55,15 @@ def run_notebook(notebook: Path, out: Path, parameters: dict[str, str]) -> Path:
     with PeakMemory() as memory:
         try:
             papermill.execute_notebook(
-                str(notebook), str(failed), parameters=parameters, kernel_name=KERNEL, cwd=str(notebook.parent),
-                progress_bar=False, log_output=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
+                str(notebook),
+                str(failed),
+                parameters=parameters,
+                kernel_name=KERNEL,
+                cwd=str(notebook.parent),
+                progress_bar=False,
+                log_output=False,
+                stdout_file=sys.stdout,
+                stderr_file=sys.stderr,
                 config=PRIVATE,
             )
             check_executed(failed)
@@ -80,12 +87,18 @@ def check_notebook(notebook: Path, parameters: dict[str, str]) -> None:
         raise DataFault(f"{notebook}: no such notebook; found {', '.join(known_notebooks(notebook.parent)) or 'none'}")
     cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
     if not any("parameters" in cell.metadata.get("tags", []) for cell in cells):
-        raise DataFault(f"{notebook}: no cell is tagged 'parameters', so none could be set; tag the cell that holds them")
+        raise DataFault(
+            f"{notebook}: no cell is tagged 'parameters', so none could be set; tag the cell that holds them"
+        )
     for cell in cells:
-        shell = [line for line in cell.source.splitlines() if line.lstrip().startswith(("!", "%%bash", "%%sh", "%%script"))]
+        shell = [
+            line for line in cell.source.splitlines() if line.lstrip().startswith(("!", "%%bash", "%%sh", "%%script"))
+        ]
         if shell:
-            raise DataFault(f"{notebook}: {shell[0].strip()!r} is a shell line, whose failure would go unseen; "
-                            "call a function instead")
+            raise DataFault(
+                f"{notebook}: {shell[0].strip()!r} is a shell line, whose failure would go unseen; "
+                "call a function instead"
+            )
     known = set(papermill.inspect_notebook(str(notebook)))
     unknown = sorted(set(parameters) - known)
     if unknown:
@@ -99,12 +112,16 @@ def known_notebooks(folder: Path) -> list[str]:
 
 def check_executed(notebook: Path) -> None:
     """Every code cell must have run to its end: `sys.exit(0)` leaves a SystemExit behind and cells without a number."""
-    cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code" and cell.source.strip()]
+    cells = [
+        cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code" and cell.source.strip()
+    ]
     for number, cell in enumerate(cells, 1):
         stopped = any(output.get("ename") == "SystemExit" for output in cell.outputs)
         if stopped or cell.execution_count is None:
-            raise DataFault(f"{notebook}: code cell {number} of {len(cells)} "
-                            f"{'left by sys.exit' if stopped else 'never ran'}; a stage must run to its last cell")
+            raise DataFault(
+                f"{notebook}: code cell {number} of {len(cells)} "
+                f"{'left by sys.exit' if stopped else 'never ran'}; a stage must run to its last cell"
+            )
 
 
 class PeakMemory:

@@ -5,7 +5,7 @@ the code: the notebook and every `cxr` module that it imports, directly or not. 
 docstrings, and `profiles` does not count, since its values do. Make compares the stamp's time with the stage's record
 `runs/NN.ipynb`; a kill between the two reruns the stage.
 
-Command: `python -m cxr stamp RUNS --stage NAME:SECTION,SECTION... [...]`. Standard library only: it runs at every `make`.
+Command: `python -m cxr stamp RUNS --stage NAME:SECTION,... [...]`. Standard library only: it runs at every `make`.
 """
 
 import argparse
@@ -44,7 +44,9 @@ def main(args: argparse.Namespace) -> int:
         name, _, sections = stage.partition(":")
         values = section_values(profile, [s for s in sections.split(",") if s])
         code = code_identity(args.notebooks / f"{name}.ipynb")
-        update_stamp(places.runs / f"{name}.stamp", {"input": data, "profile": args.profile, "settings": values, "code": code})
+        update_stamp(
+            places.runs / f"{name}.stamp", {"input": data, "profile": args.profile, "settings": values, "code": code}
+        )
     return 0
 
 
@@ -94,10 +96,19 @@ def input_identity(places: Places, solution: str = "") -> dict:
         for folder, _, names in sorted(os.walk(places.input, followlinks=True)):
             for name in sorted(names):
                 _add_file(files, Path(folder, name), places.input)
-    identity = {"solution": hashlib.sha256(Path(solution).read_bytes()).hexdigest()[:16] if solution and Path(solution).is_file() else solution}
+    identity = {
+        "solution": hashlib.sha256(Path(solution).read_bytes()).hexdigest()[:16]
+        if solution and Path(solution).is_file()
+        else solution
+    }
     if not files:
         return {"data": "phantom", **identity}
-    return {"data": str(places.input), "files": len(files), "content": _digest(json.dumps(files, sort_keys=True)), **identity}
+    return {
+        "data": str(places.input),
+        "files": len(files),
+        "content": _digest(json.dumps(files, sort_keys=True)),
+        **identity,
+    }
 
 
 def _add_file(files: dict, path: Path, root: Path) -> None:
@@ -157,7 +168,12 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
     """The tree less the first string of every module, class and function."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
             node.body = body[1:] or [ast.Pass()]
     return tree
 

@@ -100,13 +100,19 @@ def _readable_groups(text: str) -> tuple[list[Prediction], list[str]]:
 def id_faults(table: pd.DataFrame, expected: pd.DataFrame, expected_name: str = "sample") -> list[str]:
     """A line for each id of `table` that is duplicated, unknown to `expected` or missing. Order is free."""
     counts, wanted = table[ID].value_counts(sort=False), dict.fromkeys(expected[ID])
-    lines = [f"{identifier or '(empty id)'}: duplicate id, {count} rows have it" for identifier, count in
-             counts[counts > 1].items()]
-    lines += [f"{identifier or '(empty id)'}: unknown id, not in the {expected_name}" for identifier in counts.index
-              if identifier not in wanted]
+    lines = [
+        f"{identifier or '(empty id)'}: duplicate id, {count} rows have it"
+        for identifier, count in counts[counts > 1].items()
+    ]
+    lines += [
+        f"{identifier or '(empty id)'}: unknown id, not in the {expected_name}"
+        for identifier in counts.index
+        if identifier not in wanted
+    ]
     present = set(table[ID])
-    return lines + [f"{identifier}: missing id, the {expected_name} has it" for identifier in wanted
-                    if identifier not in present]
+    return lines + [
+        f"{identifier}: missing id, the {expected_name} has it" for identifier in wanted if identifier not in present
+    ]
 
 
 def group_faults(groups: pd.DataFrame, identifiers: pd.Series) -> pd.DataFrame:
@@ -130,8 +136,11 @@ def group_faults(groups: pd.DataFrame, identifiers: pd.Series) -> pd.DataFrame:
         (finite_score & ((score < 0) | (score > 1)), False, "the confidence must be between 0 and 1"),
         (~finite_box, True, "the box must hold finite numbers"),
         (located & finite_box & inverted, False, "the box has no area; it must be xmin ymin xmax ymax"),
-        (known & ~located & finite_box & (boxes_xyxy != UNIT_BOX).any(axis=1), False,
-         "only opacity has a place; the box must be 0 0 1 1"),
+        (
+            known & ~located & finite_box & (boxes_xyxy != UNIT_BOX).any(axis=1),
+            False,
+            "only opacity has a place; the box must be 0 0 1 1",
+        ),
     )
     ids = identifiers.tolist()
     found = [
@@ -172,8 +181,10 @@ def _read_sample(sample: Source) -> tuple[list[str], pd.DataFrame]:
     strange = table[ID][[not identifier.endswith((STUDY_SUFFIX, IMAGE_SUFFIX)) for identifier in table[ID]]]
     if header[1:] != [TEXT] or not len(table) or len(strange):
         found = f"id {strange.iloc[0]!r}" if len(strange) else f"header {','.join(header)!r} and {len(table)} rows"
-        raise DataFault(f"{_name(sample)}: {found} in the sample; its columns are id and PredictionString, its ids end "
-                        f"in {STUDY_SUFFIX} or {IMAGE_SUFFIX}. Take sample_submission.csv of the competition")
+        raise DataFault(
+            f"{_name(sample)}: {found} in the sample; its columns are id and PredictionString, its ids end "
+            f"in {STUDY_SUFFIX} or {IMAGE_SUFFIX}. Take sample_submission.csv of the competition"
+        )
     return header, table
 
 

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`INPUT OUT.csv [--run FOLDER]`."""
     parser.add_argument("input", type=Path, help="a Kaggle-shaped folder with a test set and a sample submission")
     parser.add_argument("out", type=Path, help="the submission to write")
-    parser.add_argument("--run", type=Path, default=Path("working/demo"), help="folder of a finished run (default %(default)s)")
+    parser.add_argument(
+        "--run", type=Path, default=Path("working/demo"), help="folder of a finished run (default %(default)s)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -77,7 +79,7 @@ def patients_of_all(files: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 
 def predict_rows(workspace: Workspace, competition: Path, files: pd.DataFrame) -> tuple[dict, pd.DataFrame, list]:
-    """Rows of the submission by id, the table of the images that could be read, and (path, reason) of those that could not."""
+    """Rows of the submission by id, the table of readable images, and (path, reason) of the others."""
     system, settings = Competition(workspace), workspace.profile.images
     rows: dict[str, list[Prediction]] = {}
     tables, failures = [], []
@@ -94,7 +96,9 @@ def predict_rows(workspace: Workspace, competition: Path, files: pd.DataFrame) -
     return rows, pd.concat(tables, ignore_index=True), failures
 
 
-def read_block(competition: Path, block: pd.DataFrame, size: int, workers: int) -> tuple[pd.DataFrame, np.ndarray, list]:
+def read_block(
+    competition: Path, block: pd.DataFrame, size: int, workers: int
+) -> tuple[pd.DataFrame, np.ndarray, list]:
     """Decode some images in parallel: an images table, cache pixels uint8 [N x S x S] of its rows, and failures."""
     jobs = [Job(competition / row.path, row.image_id, thumbnail=size) for row in block.itertuples()]
     good, pixels, bad = [], [], []
@@ -103,12 +107,16 @@ def read_block(competition: Path, block: pd.DataFrame, size: int, workers: int) 
             bad.append((row.path, done.reason))
             continue
         # the folder decides to which study an image belongs, as the sample file does; headers may differ
-        good.append({**done.header, "image_id": row.image_id, "study_id": row.study_id, "source": "siim_test", "path": row.path})
+        good.append(
+            {**done.header, "image_id": row.image_id, "study_id": row.study_id, "source": "siim_test", "path": row.path}
+        )
         pixels.append(done.thumbnail)
     return pd.DataFrame(good), np.stack(pixels) if pixels else np.empty((0, size, size), np.uint8), bad
 
 
-def format_rows(images: pd.DataFrame, boxes: pd.DataFrame, none: pd.Series, studies: pd.DataFrame) -> dict[str, list[Prediction]]:
+def format_rows(
+    images: pd.DataFrame, boxes: pd.DataFrame, none: pd.Series, studies: pd.DataFrame
+) -> dict[str, list[Prediction]]:
     """Rows of a submission by id: all four classes on every study, `none` and the boxes on every image."""
     rows = {}
     for row in studies.itertuples():
@@ -136,7 +144,13 @@ class Fallback:
         if size is None:
             return [none]
         boxes = scale_xyxy([half["box"] for half in self.priors["boxes"]], (1.0, 1.0), size)
-        return [none, *(Prediction("opacity", half["score"], *box) for half, box in zip(self.priors["boxes"], boxes, strict=True))]
+        return [
+            none,
+            *(
+                Prediction("opacity", half["score"], *box)
+                for half, box in zip(self.priors["boxes"], boxes, strict=True)
+            ),
+        ]
 
     def _size(self, image_id: str) -> tuple[int, int] | None:
         """Height and width from the header; a file whose pixels are broken often still has one."""

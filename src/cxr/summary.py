@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from pathlib import Path
 
 from cxr.labels import CLASSES
 from cxr.paths import find_places
@@ -60,7 +59,11 @@ def main(args: argparse.Namespace) -> int:
     """Print where the submission lies, on which data it was made, what it scored and what it cost."""
     places = find_places(args.profile, "", args.working, args.submissions)
     inputs = json.loads(places.inputs.read_text())
-    word = "PHANTOM data: a phantom score, it says nothing about patients" if inputs["data"] == "phantom" else inputs["competition"]
+    word = (
+        "PHANTOM data: a phantom score, it says nothing about patients"
+        if inputs["data"] == "phantom"
+        else inputs["competition"]
+    )
     print(f"\n{places.submission}\n  made on {word}")
     if places.score.is_file():
         print(*score_lines(json.loads(places.score.read_text())), sep="\n")
@@ -77,6 +80,8 @@ def score_lines(scores: dict) -> list[str]:
     lines = [f"  {'AP':14}{'run':>22}{'baseline':>22}"]
     lines += [f"  {key:14}{cell(scores['run'], key):>22}{cell(scores['baseline'], key):>22}" for key in KEYS]
     run = scores["run"]
-    lines.append(f"  run - baseline: {run['difference']:+.3f} mAP, 95 % interval {run['difference_low']:+.3f} to {run['difference_high']:+.3f} "
-                 "(paired, by patient)")
+    lines.append(
+        f"  run - baseline: {run['difference']:+.3f} mAP, 95 % interval {run['difference_low']:+.3f} to "
+        f"{run['difference_high']:+.3f} (paired, by patient)"
+    )
     return lines

@@ -2,9 +2,9 @@
 
 | contract | one row is | columns |
 |---|---|---|
-| IMAGES | an image | image_id, study_id, patient_id, source, path, height, width, then label columns 1 / 0 / NaN = unknown |
+| IMAGES | an image | image_id, study_id, patient_id, source, path, height, width, label columns (1, 0, NaN = unknown) |
 | FOLDS | an image | image_id, study_id, patient_id, group, fold |
-| BOXES | a predicted or true box | image_id, label, score, x_min, y_min, x_max, y_max in pixels of the *original* image |
+| BOXES | a predicted or true box | image_id, label, score, x_min, y_min, x_max, y_max in *original* pixels |
 | STUDY_SCORES | a study | study_id, one probability a class |
 | IMAGE_SCORES | an image | image_id, one probability a class |
 | FAILURES | a file that could not be used | path, reason |
@@ -22,8 +22,21 @@ from cxr.labels import STUDY_CLASSES
 
 BOX_COLUMNS = ["x_min", "y_min", "x_max", "y_max"]
 # hex digits alone may look like a number (`12e4`), and must come back as they were written
-TEXT_COLUMNS = ("id", "Id", "image_id", "study_id", "patient_id", "item_id", "StudyInstanceUID", "group", "patientId", "label",
-                "pixel_sha256", "age", "transfer_syntax")
+TEXT_COLUMNS = (
+    "id",
+    "Id",
+    "image_id",
+    "study_id",
+    "patient_id",
+    "item_id",
+    "StudyInstanceUID",
+    "group",
+    "patientId",
+    "label",
+    "pixel_sha256",
+    "age",
+    "transfer_syntax",
+)
 
 MISSING = ["", "NaN", "nan", "NA", "N/A", "null", "None"]
 
@@ -43,8 +56,9 @@ class Contract:
         return [*self.text, *self.numbers, *self.unit]
 
 
-IMAGES = Contract("images table", ("image_id", "study_id", "patient_id", "source", "path"), ("height", "width"),
-                  key="image_id")
+IMAGES = Contract(
+    "images table", ("image_id", "study_id", "patient_id", "source", "path"), ("height", "width"), key="image_id"
+)
 FOLDS = Contract("folds table", ("image_id", "study_id", "patient_id", "group"), ("fold",), key="image_id")
 BOXES = Contract("box table", ("image_id", "label"), tuple(BOX_COLUMNS), ("score",))
 STUDY_SCORES = Contract("study scores", ("study_id",), unit=STUDY_CLASSES, key="study_id")
@@ -53,16 +67,20 @@ FAILURES = Contract("failures table", ("path", "reason"))
 
 
 def check_table(table: pd.DataFrame, contract: Contract, origin: str | Path) -> pd.DataFrame:
-    """Return the table if it keeps its contract; raise DataFault naming `origin`, the value, the rule and the remedy."""
+    """Return the table if it keeps its contract; raise DataFault with `origin`, value, rule and remedy."""
     missing = [column for column in contract.columns if column not in table.columns]
     if missing:
-        raise DataFault(f"{origin}: the {contract.name} lacks {', '.join(missing)}; found {', '.join(table.columns)}. "
-                        "Make it again with the stage that writes it")
+        raise DataFault(
+            f"{origin}: the {contract.name} lacks {', '.join(missing)}; found {', '.join(table.columns)}. "
+            "Make it again with the stage that writes it"
+        )
     for column in contract.text:
         empty = table[column].isna() | (table[column].astype(str) == "")
         if empty.any():
-            raise DataFault(f"{origin}: {empty.sum()} row(s) without {column}, the first is row {_first(empty)}; "
-                            "fill it in or remove the row")
+            raise DataFault(
+                f"{origin}: {empty.sum()} row(s) without {column}, the first is row {_first(empty)}; "
+                "fill it in or remove the row"
+            )
     for column in contract.numbers + contract.unit:
         values = pd.to_numeric(table[column], errors="coerce")
         bad = ~np.isfinite(values.astype(float))
@@ -70,8 +88,10 @@ def check_table(table: pd.DataFrame, contract: Contract, origin: str | Path) -> 
             bad |= (values < 0) | (values > 1)
         if bad.any():
             rule = "a probability between 0 and 1" if column in contract.unit else "a finite number"
-            raise DataFault(f"{origin}: {column} of row {_first(bad)} is {table[column][bad.to_numpy()].iloc[0]!r}, "
-                            f"it must be {rule}")
+            raise DataFault(
+                f"{origin}: {column} of row {_first(bad)} is {table[column][bad.to_numpy()].iloc[0]!r}, "
+                f"it must be {rule}"
+            )
     if contract.key and table[contract.key].duplicated().any():
         twice = table[contract.key][table[contract.key].duplicated()].iloc[0]
         raise DataFault(f"{origin}: {contract.key} {twice!r} stands there more than once; keep one row for each")
@@ -91,14 +111,23 @@ def read_csv(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame
         names = pd.read_csv(path, nrows=0, index_col=False).columns
         # an id `NA` or `None` is an id; in other columns pandas' words for "missing" count
         missing_words = {name: [""] if name in TEXT_COLUMNS else MISSING for name in names}
-        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=missing_words,
-                            index_col=False)
+        table = pd.read_csv(
+            path,
+            dtype=dict.fromkeys(TEXT_COLUMNS, str),
+            keep_default_na=False,
+            na_values=missing_words,
+            index_col=False,
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataFault(f"{path}: not a readable CSV ({str(error).splitlines()[0]}); unpack or download it again") from None
+        raise DataFault(
+            f"{path}: not a readable CSV ({str(error).splitlines()[0]}); unpack or download it again"
+        ) from None
     missing = [column for column in columns or [] if column not in table.columns]
     if missing:
-        raise DataFault(f"{path}: column {', '.join(map(repr, missing))} is missing; found {', '.join(table.columns)}; "
-                        "name the right file, or take it from the data set again")
+        raise DataFault(
+            f"{path}: column {', '.join(map(repr, missing))} is missing; found {', '.join(table.columns)}; "
+            "name the right file, or take it from the data set again"
+        )
     return table
 
 

@@ -69,7 +69,9 @@ def open_run_folder(folder: Path) -> Workspace:
     """Open a finished run by its folder `working/<profile>`, with the settings that it was made with."""
     folder = folder.resolve()
     if not (folder / "profile.json").is_file():
-        raise DataFault(f"{folder}: no run there (profile.json is missing); run `make all` first, or name another folder")
+        raise DataFault(
+            f"{folder}: no run there (profile.json is missing); run `make all` first, or name another folder"
+        )
     last = _last_run(folder / "profile.json")
     return open_workspace(folder.name, working_dir=str(folder.parent), submissions_dir=last["submissions"])
 
@@ -86,4 +88,3 @@ def write_json(value: dict, path: Path) -> Path:
     partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
     os.replace(partial, path)
     return path
-

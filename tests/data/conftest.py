@@ -17,8 +17,11 @@ def competition(tmp_path: Path) -> Path:
         touch(folder / "train" / study / "series" / f"{image}.dcm")
     for image, study in [("b1", "t1"), ("b2", "t2"), ("b3", "t2")]:
         touch(folder / "test" / study / "series" / f"{image}.dcm")
-    rows = ["id,PredictionString", *(f"{study}_study,negative 1 0 0 1 1" for study in ("t1", "t2")),
-            *(f"{image}_image,none 1 0 0 1 1" for image in ("b1", "b2", "b3"))]
+    rows = [
+        "id,PredictionString",
+        *(f"{study}_study,negative 1 0 0 1 1" for study in ("t1", "t2")),
+        *(f"{image}_image,none 1 0 0 1 1" for image in ("b1", "b2", "b3")),
+    ]
     (folder / "sample_submission.csv").write_text("\n".join(rows) + "\n")
     return folder
 

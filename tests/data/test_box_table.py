@@ -18,8 +18,10 @@ def test_a_box_over_the_border_is_clipped_and_noted():
     boxes_xyxy, notes = clean_boxes("a", [[-3.56, 20, 30, 40], [190, 90, 30, 40]], height=100, width=200)
     np.testing.assert_allclose(boxes_xyxy, [[0, 20, 30 - 3.56, 60], [190, 90, 200, 100]])
     end = "reaches over the border of the image of 200 x 100 and is clipped"
-    assert notes == [f"image a: box 1 (-3.56, 20.00, 26.44, 60.00) {end}",
-                     f"image a: box 2 (190.00, 90.00, 220.00, 130.00) {end}"]
+    assert notes == [
+        f"image a: box 1 (-3.56, 20.00, 26.44, 60.00) {end}",
+        f"image a: box 2 (190.00, 90.00, 220.00, 130.00) {end}",
+    ]
 
 
 def test_rounding_at_the_border_is_clipped_without_a_word():
@@ -28,10 +30,15 @@ def test_rounding_at_the_border_is_clipped_without_a_word():
     assert notes == []
 
 
-@pytest.mark.parametrize(("box_xywh", "word"), [
-    ([250, 10, 30, 30], "lies outside the image of 200 x 100"), ([10, -40, 30, 40], "lies outside"),
-    ([10, 10, 0, 30], "is less than 1 pixel wide or high"), ([10, 10, 30, -5], "is less than 1 pixel"),
-])
+@pytest.mark.parametrize(
+    ("box_xywh", "word"),
+    [
+        ([250, 10, 30, 30], "lies outside the image of 200 x 100"),
+        ([10, -40, 30, 40], "lies outside"),
+        ([10, 10, 0, 30], "is less than 1 pixel wide or high"),
+        ([10, 10, 30, -5], "is less than 1 pixel"),
+    ],
+)
 def test_a_box_that_marks_nothing_is_dropped_and_noted(box_xywh, word):
     boxes_xyxy, notes = clean_boxes("a", [box_xywh, [1, 2, 3, 4]], height=100, width=200)
     np.testing.assert_array_equal(boxes_xyxy, [[1, 2, 4, 6]])

@@ -16,8 +16,13 @@ def test_union_find_joins_chains():
 
 
 def test_exact_pairs_need_a_hash():
-    rows = table(("c", "s1", "p1", "x"), ("a", "s2", "p2", "x"), ("b", "s3", "p3", "x"), ("d", "s4", "p4", None),
-                 ("e", "s5", "p5", None))
+    rows = table(
+        ("c", "s1", "p1", "x"),
+        ("a", "s2", "p2", "x"),
+        ("b", "s3", "p3", "x"),
+        ("d", "s4", "p4", None),
+        ("e", "s5", "p5", None),
+    )
     assert exact_pairs(rows) == [("a", "b"), ("a", "c")]
     assert exact_pairs(rows.drop(columns="pixel_sha256")) == []
 
@@ -49,8 +54,9 @@ def test_notes_count_copies_and_suspect_many_patients():
     shared = [(f"i{n}", f"s{n}", f"p{n}", "x") for n in range(4)]
     rows = table(*shared, ("j1", "s9", "p9", "y"), ("j2", "s9", "p9", "y"))
     notes = duplicate_notes(rows)
-    assert notes[0] == ("2 picture(s) stand under several image ids, 1 of them under several patients; "
-                        "the largest group has 4 images")
+    assert notes[0] == (
+        "2 picture(s) stand under several image ids, 1 of them under several patients; the largest group has 4 images"
+    )
     assert notes[1].startswith("picture of i0 stands under 4 patients, more than 3: check")
     assert len(notes) == 2
     assert duplicate_notes(rows.iloc[[0, 4]]) == []

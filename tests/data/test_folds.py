@@ -19,8 +19,16 @@ def made(patients=60, seed=0):
             one = rng.choice(4, p=[0.3, 0.4, 0.2, 0.1])
             for image in range(rng.choice([1, 2], p=[0.9, 0.1])):
                 name = f"{patient}.{study}.{image}"
-                rows.append((name, f"s{patient}.{study}", f"p{patient}", *(int(one == n) for n in range(4)),
-                             bool(one in (1, 2) and image == 0), f"hash of {name}"))
+                rows.append(
+                    (
+                        name,
+                        f"s{patient}.{study}",
+                        f"p{patient}",
+                        *(int(one == n) for n in range(4)),
+                        bool(one in (1, 2) and image == 0),
+                        f"hash of {name}",
+                    )
+                )
     return pd.DataFrame(rows, columns=["image_id", "study_id", "patient_id", *STUDY_CLASSES, "has_box", "pixel_sha256"])
 
 
@@ -92,8 +100,11 @@ def test_a_class_that_a_fold_lacks_is_noted():
 def test_wrong_labels():
     table = made()
     with pytest.raises(DataFault, match=r"image 0.0.0 and 0 more have not exactly one 1 among negative, typical"):
-        make_folds(table.assign(typical=table["typical"].where(table.index > 0, 1), negative=table["negative"].where(
-            table.index > 0, 1)))
+        make_folds(
+            table.assign(
+                typical=table["typical"].where(table.index > 0, 1), negative=table["negative"].where(table.index > 0, 1)
+            )
+        )
     twin = table.loc[[0]].assign(image_id="twin", **dict.fromkeys(STUDY_CLASSES, 0))
     twin[STUDY_CLASSES[(table.loc[0, list(STUDY_CLASSES)].to_numpy(int).argmax() + 1) % 4]] = 1
     with pytest.raises(DataFault, match=r"study s0.0 has images with different labels"):
@@ -136,8 +147,11 @@ def test_leaks_cannot_be_ruled_out_for_unknown_images():
 def test_command_writes_folds_and_a_balance(tmp_path, capsys, source):
     table = made().drop(columns="pixel_sha256")
     boxed = table.pop("has_box")
-    table[source] = {"has_box": boxed, "label": boxed.map({True: "opacity 1 2 3 4 5", False: "none 1 0 0 1 1"}),
-                     "boxes": boxed.map({True: "[{'x': 1, 'y': 2, 'width': 3, 'height': 4}]", False: ""})}[source]
+    table[source] = {
+        "has_box": boxed,
+        "label": boxed.map({True: "opacity 1 2 3 4 5", False: "none 1 0 0 1 1"}),
+        "boxes": boxed.map({True: "[{'x': 1, 'y': 2, 'width': 3, 'height': 4}]", False: ""}),
+    }[source]
     table.loc[len(table)] = ["test1", "s999", "p999", None, None, None, None, None]
     table.to_csv(tmp_path / "images.csv", index=False)
     assert run(tmp_path / "images.csv", tmp_path / "out" / "folds.csv", "--folds", 3) == 0
@@ -156,10 +170,14 @@ def test_ids_of_digits_stay_text(tmp_path):
     assert read["patient_id"].iloc[0] == "000000"
 
 
-@pytest.mark.parametrize(("lost", "named"), [
-    (["patient_id"], "column patient_id is missing"), (["typical", "atypical"], "column typical, atypical is missing"),
-    (["has_box"], "column has_box or boxes or label is missing"),
-])
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [
+        (["patient_id"], "column patient_id is missing"),
+        (["typical", "atypical"], "column typical, atypical is missing"),
+        (["has_box"], "column has_box or boxes or label is missing"),
+    ],
+)
 def test_missing_columns_are_named(tmp_path, lost, named):
     made().drop(columns=lost).to_csv(tmp_path / "images.csv", index=False)
     with pytest.raises(DataFault, match=named):

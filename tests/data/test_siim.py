@@ -114,27 +114,56 @@ def test_ids_of_digits_stay_text(tmp_path):
     assert table[["image_id", "study_id"]].to_numpy().tolist() == [["001", "0002"]]
 
 
-@pytest.mark.parametrize(("name", "old", "new", "message"), [
-    ("train_image_level.csv", "id,boxes", "id,bokses",
-     r"train_image_level.csv: column 'boxes' is missing; found id, bokses, label, StudyInstanceUID"),
-    ("train_study_level.csv", "Typical Appearance,Indet", "Typical,Indet",
-     r"train_study_level.csv: column 'Typical Appearance' is missing"),
-    ("train_study_level.csv", "s1_study,1,0", "s1_study,1,1",
-     r"1 row\(s\) without exactly one 1 and three 0, the first is study s1 \(1, 1, 0, 0\); correct the row"),
-    ("train_study_level.csv", "s1_study,1,0", "s1_study,0,0", r"the first is study s1 \(0, 0, 0, 0\)"),
-    ("train_study_level.csv", "s1_study,1,0", "s1_study,2,-1", r"the first is study s1 \(2, -1, 0, 0\)"),
-    ("train_study_level.csv", "s1_study,1,0", "s1_study,,1", r"the first is study s1 \(nan, 1.0, 0.0, 0.0\)"),
-    ("train_study_level.csv", "s2_study", "s1_study", r"id 's1_study' stands there more than once; keep one row"),
-    ("train_study_level.csv", "s2_study", "s2", r"1 id\(s\) do not end in _study, the first is 's2'; take the file"),
-    ("train_study_level.csv", "s2_study", "s9_study",
-     r"train_image_level.csv: studies without a row in train_study_level.csv: 1 \(s2\); take both files"),
-    ("train_image_level.csv", "a2_image", "a1_image", r"id 'a1_image' stands there more than once"),
-    ("train_image_level.csv", "a2_image", "a2_study", r"do not end in _image, the first is 'a2_study'"),
-    ("train_image_level.csv", "a2_image", "_image", r"do not end in _image, the first is '_image'"),
-    ("train_image_level.csv", "'width': 30.0", "'width'", r"train_image_level.csv: image a2: boxes .* cannot be read"),
-    ("train_image_level.csv", "'x': 10.5", "'x': 1e999", r"image a2: boxes .* not finite"),
-    ("train_image_level.csv", "0 0 1 1,s1", "0 0 1 1,", r"image a1 has no StudyInstanceUID; take the file"),
-])
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        (
+            "train_image_level.csv",
+            "id,boxes",
+            "id,bokses",
+            r"train_image_level.csv: column 'boxes' is missing; found id, bokses, label, StudyInstanceUID",
+        ),
+        (
+            "train_study_level.csv",
+            "Typical Appearance,Indet",
+            "Typical,Indet",
+            r"train_study_level.csv: column 'Typical Appearance' is missing",
+        ),
+        (
+            "train_study_level.csv",
+            "s1_study,1,0",
+            "s1_study,1,1",
+            r"1 row\(s\) without exactly one 1 and three 0, the first is study s1 \(1, 1, 0, 0\); correct the row",
+        ),
+        ("train_study_level.csv", "s1_study,1,0", "s1_study,0,0", r"the first is study s1 \(0, 0, 0, 0\)"),
+        ("train_study_level.csv", "s1_study,1,0", "s1_study,2,-1", r"the first is study s1 \(2, -1, 0, 0\)"),
+        ("train_study_level.csv", "s1_study,1,0", "s1_study,,1", r"the first is study s1 \(nan, 1.0, 0.0, 0.0\)"),
+        ("train_study_level.csv", "s2_study", "s1_study", r"id 's1_study' stands there more than once; keep one row"),
+        (
+            "train_study_level.csv",
+            "s2_study",
+            "s2",
+            r"1 id\(s\) do not end in _study, the first is 's2'; take the file",
+        ),
+        (
+            "train_study_level.csv",
+            "s2_study",
+            "s9_study",
+            r"train_image_level.csv: studies without a row in train_study_level.csv: 1 \(s2\); take both files",
+        ),
+        ("train_image_level.csv", "a2_image", "a1_image", r"id 'a1_image' stands there more than once"),
+        ("train_image_level.csv", "a2_image", "a2_study", r"do not end in _image, the first is 'a2_study'"),
+        ("train_image_level.csv", "a2_image", "_image", r"do not end in _image, the first is '_image'"),
+        (
+            "train_image_level.csv",
+            "'width': 30.0",
+            "'width'",
+            r"train_image_level.csv: image a2: boxes .* cannot be read",
+        ),
+        ("train_image_level.csv", "'x': 10.5", "'x': 1e999", r"image a2: boxes .* not finite"),
+        ("train_image_level.csv", "0 0 1 1,s1", "0 0 1 1,", r"image a1 has no StudyInstanceUID; take the file"),
+    ],
+)
 def test_faults_of_the_label_files(competition, name, old, new, message):
     edit(competition / name, old, new)
     with pytest.raises(DataFault, match=message) as fault:
@@ -168,8 +197,10 @@ def test_some_pictures_missing_are_reported_and_many_are_a_fault(competition):
     (competition / "train/s3/series/a4.dcm").unlink()
     table, findings = siim.training_table(competition)
     assert table["image_id"].tolist() == ["a2", "a3", "a5"]
-    assert findings == [f"{competition}/train: of 5 images in train_image_level.csv these have no DICOM: 2 (a1, a4); "
-                        "they are left out of training"]
+    assert findings == [
+        f"{competition}/train: of 5 images in train_image_level.csv these have no DICOM: 2 (a1, a4); "
+        "they are left out of training"
+    ]
     (competition / "train/s4/series/a5.dcm").unlink()
     with pytest.raises(DataFault, match=r"these have no DICOM: 3 \(a1, a4, a5\); the input is half unpacked"):
         siim.training_table(competition)

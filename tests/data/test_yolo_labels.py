@@ -17,7 +17,8 @@ def fold():
     images = pd.DataFrame({"image_id": list("abcd"), "height": [100, 200, 100, 100], "width": [200, 400, 100, 100]})
     boxes = pd.DataFrame(
         [("b", "opacity", 1.0, 100, 50, 300, 150), ("b", "opacity", 1.0, 0, 0, 40, 20), ("c", "none", 1.0, 0, 0, 1, 1)],
-        columns=["image_id", "label", "score", "x_min", "y_min", "x_max", "y_max"])
+        columns=["image_id", "label", "score", "x_min", "y_min", "x_max", "y_max"],
+    )
     pixels = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE), dtype=np.uint8)
     return images, boxes, pixels
 
@@ -36,13 +37,26 @@ def test_layout(fold, tmp_path):
     root = tmp_path / "yolo" / "fold_0"
     assert path == root / "data.yaml"
     assert yaml.safe_load(path.read_text()) == {
-        "path": str(root), "train": "images/train", "val": "images/val", "names": {0: "opacity"}}
+        "path": str(root),
+        "train": "images/train",
+        "val": "images/val",
+        "names": {0: "opacity"},
+    }
     assert sorted(p.relative_to(root).as_posix() for p in root.rglob("*.*")) == [
-        "data.yaml", "images/train/a.png", "images/train/b.png", "images/val/c.png", "images/val/d.png",
-        "labels/train/a.txt", "labels/train/b.txt", "labels/val/c.txt", "labels/val/d.txt"]
+        "data.yaml",
+        "images/train/a.png",
+        "images/train/b.png",
+        "images/val/c.png",
+        "images/val/d.png",
+        "labels/train/a.txt",
+        "labels/train/b.txt",
+        "labels/val/c.txt",
+        "labels/val/d.txt",
+    ]
     np.testing.assert_array_equal(cv2.imread(str(root / "images/train/b.png"), cv2.IMREAD_UNCHANGED), pixels[1])
     assert (root / "labels/train/b.txt").read_text() == (
-        "0 0.500000 0.500000 0.500000 0.500000\n0 0.050000 0.050000 0.100000 0.100000\n")
+        "0 0.500000 0.500000 0.500000 0.500000\n0 0.050000 0.050000 0.100000 0.100000\n"
+    )
     assert (root / "labels/val/c.txt").read_text() == ""
     assert [p.name for p in root.parent.iterdir()] == ["fold_0"]
 
@@ -69,11 +83,18 @@ def test_an_interrupted_write_leaves_the_old_folder(fold, tmp_path, monkeypatch)
     assert (root / "images/train/a.png").exists() and os.listdir(tmp_path) == ["fold"]
 
 
-@pytest.mark.parametrize(("train", "val", "message"), [
-    (["a", "x"], ["c"], r"train: 1 image\(s\) are not in the images table \(x\); make folds and images table from one"),
-    (["a"], [], "val has no image; a YOLO training needs both train and val"),
-    (["a", "b"], ["b", "c"], r"1 image\(s\) are in train and in val \(b\); make the folds again"),
-])
+@pytest.mark.parametrize(
+    ("train", "val", "message"),
+    [
+        (
+            ["a", "x"],
+            ["c"],
+            r"train: 1 image\(s\) are not in the images table \(x\); make folds and images table from one",
+        ),
+        (["a"], [], "val has no image; a YOLO training needs both train and val"),
+        (["a", "b"], ["b", "c"], r"1 image\(s\) are in train and in val \(b\); make the folds again"),
+    ],
+)
 def test_faults(fold, tmp_path, train, val, message):
     with pytest.raises(DataFault, match=message):
         write_yolo(tmp_path / "fold", *fold, train, val)

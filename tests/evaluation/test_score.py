@@ -30,10 +30,14 @@ REAL_DATA = Path(os.environ.get("CXR_REALDATA") or Path(__file__).parents[3] / "
 REAL_LABELS = REAL_DATA / "labels" / "siim"
 
 SOLUTION = {
-    "s1_study": "negative 1 0 0 1 1", "s2_study": "typical 1 0 0 1 1",
-    "s3_study": "indeterminate 1 0 0 1 1", "s4_study": "atypical 1 0 0 1 1",
-    "i1_image": "none 1 0 0 1 1", "i2_image": "opacity 1 0 0 100 100 opacity 1 200 0 300 100",
-    "i3_image": "opacity 1 0 0 100 100", "i4_image": "none 1 0 0 1 1",
+    "s1_study": "negative 1 0 0 1 1",
+    "s2_study": "typical 1 0 0 1 1",
+    "s3_study": "indeterminate 1 0 0 1 1",
+    "s4_study": "atypical 1 0 0 1 1",
+    "i1_image": "none 1 0 0 1 1",
+    "i2_image": "opacity 1 0 0 100 100 opacity 1 200 0 300 100",
+    "i3_image": "opacity 1 0 0 100 100",
+    "i4_image": "none 1 0 0 1 1",
 }
 UNSURE = "negative 0.5 0 0 1 1 typical 0.5 0 0 1 1 indeterminate 0.5 0 0 1 1 atypical 0.5 0 0 1 1"
 SUBMISSION = {
@@ -50,9 +54,13 @@ SUBMISSION = {
 # opacity, three boxes: miss (.95, i1 has none), hit (.9, IoU .6), hit (.5), miss (.2, IoU exactly .5):
 # precision at the hits 1/2 and 2/3, envelope 2/3 and 2/3, each adds 1/3 of recall: 4/9
 BY_HAND = {"negative": 1, "typical": 1 / 2, "indeterminate": 1 / 4, "atypical": 1, "none": 5 / 6, "opacity": 4 / 9}
-IMAGES = pd.DataFrame({
-    "image_id": ["i1", "i2", "i3", "i4"], "study_id": ["s1", "s2", "s3", "s4"], "patient_id": ["p", "q", "q", "r"],
-})
+IMAGES = pd.DataFrame(
+    {
+        "image_id": ["i1", "i2", "i3", "i4"],
+        "study_id": ["s1", "s2", "s3", "s4"],
+        "patient_id": ["p", "q", "q", "r"],
+    }
+)
 
 
 def table(rows):
@@ -69,13 +77,20 @@ def large(seed=0, studies=60):
         solution |= {study: f"{label} 1 0 0 1 1", image: f"opacity 1 {box}" if sick else "none 1 0 0 1 1"}
         for rows, skill in ((good, 0.4), (poor, 0.1)):
             scores = rng.random(6) * 0.6
-            rows[study] = " ".join(f"{name} {value + skill * (name == label):.6f} 0 0 1 1"
-                                   for name, value in zip(STUDY_CLASSES, scores, strict=False))
+            rows[study] = " ".join(
+                f"{name} {value + skill * (name == label):.6f} 0 0 1 1"
+                for name, value in zip(STUDY_CLASSES, scores, strict=False)
+            )
             healthy, opaque = scores[4] + skill * (not sick), scores[5] + skill * sick
             rows[image] = f"none {healthy:.6f} 0 0 1 1 opacity {opaque:.6f} {box}"
     numbers = range(studies)
-    images = pd.DataFrame({"image_id": [f"i{n}" for n in numbers], "study_id": [f"s{n}" for n in numbers],
-                           "patient_id": [f"p{n % 20}" for n in numbers]})
+    images = pd.DataFrame(
+        {
+            "image_id": [f"i{n}" for n in numbers],
+            "study_id": [f"s{n}" for n in numbers],
+            "patient_id": [f"p{n % 20}" for n in numbers],
+        }
+    )
     return [*map(table, (solution, good, poor)), images]
 
 
@@ -214,23 +229,29 @@ def test_the_images_table_must_fit_the_solution():
         score(table(SUBMISSION), table(SOLUTION), two, bootstrap=5)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"i9_image": "none 1 0 0 1 1"}, "i9_image: unknown id, not in the solution"),
-    ({"i1_image": "lung 1 0 0 1 1"}, "the class must be one of"),
-    ({"i1_image": "none nan 0 0 1 1"}, "the confidence must be a finite number"),
-    ({"i1_image": "none 1 0 0 1"}, "5 tokens"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"i9_image": "none 1 0 0 1 1"}, "i9_image: unknown id, not in the solution"),
+        ({"i1_image": "lung 1 0 0 1 1"}, "the class must be one of"),
+        ({"i1_image": "none nan 0 0 1 1"}, "the confidence must be a finite number"),
+        ({"i1_image": "none 1 0 0 1"}, "5 tokens"),
+    ],
+)
 def test_what_has_no_meaning_is_not_scored(change, message):
     with pytest.raises(DataFault, match=message):
         score(table(SUBMISSION | change), table(SOLUTION))
 
 
-@pytest.mark.parametrize(("solution", "message"), [
-    (pd.concat([table(SOLUTION), table(SOLUTION)[:1]]), "s1_study: duplicate id"),
-    (table(SOLUTION | {"i1_image": "negative 1 0 0 1 1"}), "an image row takes"),
-    (table({"i1": "none 1 0 0 1 1"}), "i1: the id ends neither in _study nor in _image"),
-    (table({"i1_image": ""}), "nothing to find"),
-])
+@pytest.mark.parametrize(
+    ("solution", "message"),
+    [
+        (pd.concat([table(SOLUTION), table(SOLUTION)[:1]]), "s1_study: duplicate id"),
+        (table(SOLUTION | {"i1_image": "negative 1 0 0 1 1"}), "an image row takes"),
+        (table({"i1": "none 1 0 0 1 1"}), "i1: the id ends neither in _study nor in _image"),
+        (table({"i1_image": ""}), "nothing to find"),
+    ],
+)
 def test_a_faulty_solution_is_refused(solution, message):
     with pytest.raises(DataFault, match=message):
         score(table(SUBMISSION), solution)
@@ -239,8 +260,9 @@ def test_a_faulty_solution_is_refused(solution, message):
 @pytest.mark.skipif(not REAL_LABELS.is_dir(), reason="the real label files are not here (set CXR_REALDATA)")
 def test_the_real_labels_score_one_against_themselves():
     studies, images = (pd.read_csv(REAL_LABELS / f"train_{level}_level.csv") for level in ("study", "image"))
-    rows = dict(zip(studies["id"], studies[list(STUDY_COLUMNS)].idxmax(axis=1).map(STUDY_COLUMNS) + " 1 0 0 1 1",
-                    strict=True)) | dict(zip(images["id"], images["label"], strict=True))
+    rows = dict(
+        zip(studies["id"], studies[list(STUDY_COLUMNS)].idxmax(axis=1).map(STUDY_COLUMNS) + " 1 0 0 1 1", strict=True)
+    ) | dict(zip(images["id"], images["label"], strict=True))
     assert score(table(rows), table(rows)) == dict.fromkeys(KEYS, 1.0)
     assert validate(table(rows), table(rows)) == []
     truth = read_solution(table(rows))

@@ -12,8 +12,10 @@ IMAGES = pd.DataFrame({"image_id": ["a", "b"], "study_id": ["s", "s"], "height":
 
 
 def boxes(*rows):
-    return pd.concat([empty_boxes(), *(box_rows(image, np.array([box]), np.array([score])) for image, score, *box in rows)],
-                     ignore_index=True)
+    return pd.concat(
+        [empty_boxes(), *(box_rows(image, np.array([box]), np.array([score])) for image, score, *box in rows)],
+        ignore_index=True,
+    )
 
 
 def test_two_models_that_agree_keep_their_mean_score():
@@ -27,7 +29,9 @@ def test_two_models_that_agree_keep_their_mean_score():
 def test_what_one_of_two_models_found_loses_half_its_score():
     fused = fuse_boxes([boxes(("b", 0.6, 10, 10, 90, 90)), empty_boxes()], IMAGES, Fusion())
     assert fused["image_id"].tolist() == ["b"] and fused["score"].item() == pytest.approx(0.3, abs=1e-6)
-    assert fused[["x_min", "x_max"]].to_numpy()[0] == pytest.approx([10, 90], abs=1e-3), "pixels of the original image again"
+    assert fused[["x_min", "x_max"]].to_numpy()[0] == pytest.approx([10, 90], abs=1e-3), (
+        "pixels of the original image again"
+    )
 
 
 def test_fusion_equals_the_library_in_random_cases():
@@ -41,7 +45,9 @@ def test_fusion_equals_the_library_in_random_cases():
             tables.append(box_rows("a", corners * [800, 1000, 800, 1000], values))
             lists.append(corners.tolist())
             scores.append(values.tolist())
-        expected = weighted_boxes_fusion(lists, scores, [[0] * len(s) for s in scores], iou_thr=0.55, skip_box_thr=0.001)
+        expected = weighted_boxes_fusion(
+            lists, scores, [[0] * len(s) for s in scores], iou_thr=0.55, skip_box_thr=0.001
+        )
         fused = fuse_boxes(tables, IMAGES, Fusion())
         assert fused["score"].to_numpy() == pytest.approx(np.sort(expected[1])[::-1], abs=1e-5)
 

@@ -25,14 +25,32 @@ def data():
     images = pd.DataFrame({"image_id": [f"i{n}" for n in range(12)], "height": 128, "width": 256})
     for column, name in enumerate(STUDY_CLASSES):
         images[name] = [float(column == (1 if n % 2 == 0 else 0)) for n in range(12)]
-    boxes = pd.DataFrame({"image_id": images["image_id"][::2], "label": "opacity", "score": 1.0, "x_min": 32.0, "y_min": 16.0,
-                          "x_max": 160.0, "y_max": 80.0})
+    boxes = pd.DataFrame(
+        {
+            "image_id": images["image_id"][::2],
+            "label": "opacity",
+            "score": 1.0,
+            "x_min": 32.0,
+            "y_min": 16.0,
+            "x_max": 160.0,
+            "y_max": 80.0,
+        }
+    )
     return images, boxes, pixels
 
 
 def recipe(**changes):
-    return Recipe(**{"epochs": 1, "lr": 1e-3, "weight_decay": 0.0, "warmup_fraction": 0.0, "loss_weights": {"mask": 1.0},
-                     "seed": 1, **changes})
+    return Recipe(
+        **{
+            "epochs": 1,
+            "lr": 1e-3,
+            "weight_decay": 0.0,
+            "warmup_fraction": 0.0,
+            "loss_weights": {"mask": 1.0},
+            "seed": 1,
+            **changes,
+        }
+    )
 
 
 def train(data, folder, **changes):

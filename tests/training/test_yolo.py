@@ -14,7 +14,9 @@ from cxr.profiles import Yolo
 from cxr.training import yolo
 from cxr.training.runs import finish_run
 
-SETTINGS = Yolo(model="yolo11n", size=64, epochs=1, batch=4, nominal_batch=4, optimizer="AdamW", lr=0.001, mosaic=0.0, mixup=0.0)
+SETTINGS = Yolo(
+    model="yolo11n", size=64, epochs=1, batch=4, nominal_batch=4, optimizer="AdamW", lr=0.001, mosaic=0.0, mixup=0.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +28,17 @@ def trained(tmp_path_factory):
     pixels = rng.integers(0, 60, (8, 64, 64), dtype=np.uint8)
     pixels[:, 16:48, 16:48] += 150
     images = pd.DataFrame({"image_id": [f"i{n}" for n in range(8)], "height": 640, "width": 320})
-    boxes = pd.DataFrame({"image_id": images["image_id"], "label": "opacity", "score": 1.0, "x_min": 80.0, "y_min": 160.0,
-                          "x_max": 240.0, "y_max": 480.0})
+    boxes = pd.DataFrame(
+        {
+            "image_id": images["image_id"],
+            "label": "opacity",
+            "score": 1.0,
+            "x_min": 80.0,
+            "y_min": 160.0,
+            "x_max": 240.0,
+            "y_max": 480.0,
+        }
+    )
     ids = list(images["image_id"])
     data_yaml = write_yolo(root / "data", images, boxes, pixels, ids[:4], ids[4:])
     record = yolo.train_yolo(SETTINGS, data_yaml, root / "run", None, 600, "test")

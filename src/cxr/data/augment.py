@@ -12,8 +12,13 @@ def study_augmentation(seed: int) -> A.Compose:
     return A.Compose(
         [
             A.HorizontalFlip(p=0.5),
-            A.Affine(scale=(0.88, 1.12), translate_percent=(-0.06, 0.06), rotate=(-10, 10), border_mode=cv2.BORDER_CONSTANT,
-                     p=0.8),
+            A.Affine(
+                scale=(0.88, 1.12),
+                translate_percent=(-0.06, 0.06),
+                rotate=(-10, 10),
+                border_mode=cv2.BORDER_CONSTANT,
+                p=0.8,
+            ),
             A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=0.7),
             A.RandomGamma(gamma_limit=(70, 140), p=0.5),
         ],

@@ -10,9 +10,7 @@ SMALLEST_SIDE = 1.0  # px; a box thinner than a pixel marks nothing
 TOLERANCE = 0.01  # px; labels are written with five decimals, so less than this is rounding and no fault
 
 
-def clean_boxes(
-    image_id: str, boxes_xywh: np.ndarray, height: float, width: float
-) -> tuple[np.ndarray, list[str]]:
+def clean_boxes(image_id: str, boxes_xywh: np.ndarray, height: float, width: float) -> tuple[np.ndarray, list[str]]:
     """Cut boxes at the image border and drop what marks nothing. Pixels of the original image.
 
     Returns boxes_xyxy, float [M x 4] with M <= N in the order given, and one line a box that was changed or dropped.

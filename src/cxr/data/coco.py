@@ -34,13 +34,28 @@ def to_coco(image_level: pd.DataFrame, images: pd.DataFrame) -> dict:
     both = image_level[["image_id", "boxes_xywh"]].merge(images, on="image_id", validate="one_to_one")
     pictures, annotations, notes = [], [], _one_sided(image_level, images)
     for number, row in enumerate(both.sort_values("image_id").itertuples(), start=1):
-        pictures.append({"id": number, "image_id": row.image_id, "height": int(row.height), "width": int(row.width),
-                         "file_name": getattr(row, "path", f"{row.image_id}.png")})
+        pictures.append(
+            {
+                "id": number,
+                "image_id": row.image_id,
+                "height": int(row.height),
+                "width": int(row.width),
+                "file_name": getattr(row, "path", f"{row.image_id}.png"),
+            }
+        )
         boxes_xyxy, changed = clean_boxes(row.image_id, row.boxes_xywh, row.height, row.width)
         notes += changed
         for box in xyxy_to_xywh(boxes_xyxy).round(DECIMALS).tolist():
-            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": CATEGORY["id"],
-                                "bbox": box, "area": round(box[2] * box[3], DECIMALS), "iscrowd": 0})
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": CATEGORY["id"],
+                    "bbox": box,
+                    "area": round(box[2] * box[3], DECIMALS),
+                    "iscrowd": 0,
+                }
+            )
     info = {"description": "Lung opacities of the SIIM-FISABIO-RSNA COVID-19 Detection training labels", "notes": notes}
     return {"info": info, "licenses": [], "categories": [CATEGORY], "images": pictures, "annotations": annotations}
 
@@ -48,10 +63,15 @@ def to_coco(image_level: pd.DataFrame, images: pd.DataFrame) -> dict:
 def _one_sided(image_level: pd.DataFrame, images: pd.DataFrame) -> list[str]:
     """A line for the images without labels and one for the labels without an image."""
     labelled, there = set(image_level["image_id"]), set(images["image_id"])
-    sides = {"images table but not in the image level labels": sorted(there - labelled),
-             "image level labels but not in the images table": sorted(labelled - there)}
-    return [f"{len(ids)} image(s) in the {where} are left out: {', '.join(ids[:3])}{', ...' if len(ids) > 3 else ''}"
-            for where, ids in sides.items() if ids]
+    sides = {
+        "images table but not in the image level labels": sorted(there - labelled),
+        "image level labels but not in the images table": sorted(labelled - there),
+    }
+    return [
+        f"{len(ids)} image(s) in the {where} are left out: {', '.join(ids[:3])}{', ...' if len(ids) > 3 else ''}"
+        for where, ids in sides.items()
+        if ids
+    ]
 
 
 def write_json(content: dict, path: Path) -> Path:
@@ -77,8 +97,9 @@ def main(args: argparse.Namespace) -> int:
     images = check_table(read_csv(args.images_csv), SIZES, args.images_csv)
     coco = to_coco(labels, images)
     if not coco["images"]:
-        raise DataFault(f"{args.images_csv}: none of its images is in {args.image_level_csv}; "
-                        "take two files of one data set")
+        raise DataFault(
+            f"{args.images_csv}: none of its images is in {args.image_level_csv}; take two files of one data set"
+        )
     write_json(coco, args.out)
     for note in coco["info"]["notes"]:
         print(f"note: {note}")

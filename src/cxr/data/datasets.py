@@ -23,8 +23,15 @@ class StudyImages(Dataset):
     [1 x size/stride x size/stride] (share of each cell that boxes cover), image_id.
     """
 
-    def __init__(self, images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray, size: int, mask_stride: int,
-                 augment: Callable | None = None):
+    def __init__(
+        self,
+        images: pd.DataFrame,
+        boxes: pd.DataFrame,
+        pixels: np.ndarray,
+        size: int,
+        mask_stride: int,
+        augment: Callable | None = None,
+    ):
         self.ids = list(images["image_id"])
         self.targets = images[list(STUDY_CLASSES)].to_numpy(float).argmax(1)
         self.shapes = images[["height", "width"]].to_numpy(float)
@@ -36,14 +43,20 @@ class StudyImages(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         image = to_cache_size(self.pixels[index], self.size)
-        boxes_xyxy = scale_xyxy(self.boxes.get(self.ids[index], np.empty((0, 4))), self.shapes[index], (self.size, self.size))
+        boxes_xyxy = scale_xyxy(
+            self.boxes.get(self.ids[index], np.empty((0, 4))), self.shapes[index], (self.size, self.size)
+        )
         mask = box_mask(boxes_xyxy, self.size)
         if self.augment is not None:
             moved = self.augment(image=image, mask=mask)
             image, mask = moved["image"], moved["mask"]
         cells = cv2.resize(mask, (self.mask_size, self.mask_size), interpolation=cv2.INTER_AREA)
-        return {"pixels": torch.from_numpy(image)[None], "mask": torch.from_numpy(cells)[None],
-                "target": int(self.targets[index]), "image_id": self.ids[index]}
+        return {
+            "pixels": torch.from_numpy(image)[None],
+            "mask": torch.from_numpy(cells)[None],
+            "target": int(self.targets[index]),
+            "image_id": self.ids[index],
+        }
 
 
 def box_mask(boxes_xyxy: np.ndarray, size: int) -> np.ndarray:
@@ -54,8 +67,16 @@ def box_mask(boxes_xyxy: np.ndarray, size: int) -> np.ndarray:
     return mask
 
 
-def study_loader(images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray, size: int, mask_stride: int, batch: int,
-                 seed: int, training: bool) -> DataLoader:
+def study_loader(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    pixels: np.ndarray,
+    size: int,
+    mask_stride: int,
+    batch: int,
+    seed: int,
+    training: bool,
+) -> DataLoader:
     """Batches of StudyImages: shuffled and augmented for training, in table order otherwise.
 
     No worker processes: a sample costs a fraction of a millisecond, and two cores have none to spare.
@@ -64,4 +85,6 @@ def study_loader(images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray, 
     dataset = StudyImages(images, boxes, pixels, size, mask_stride, augment)
     generator = torch.Generator().manual_seed(seed)
     # a last batch of one picture would break batch normalisation
-    return DataLoader(dataset, batch, shuffle=training, generator=generator, drop_last=training and len(dataset) > batch)
+    return DataLoader(
+        dataset, batch, shuffle=training, generator=generator, drop_last=training and len(dataset) > batch
+    )

@@ -72,9 +72,14 @@ def duplicate_notes(table: pd.DataFrame, pairs: Pairs = ()) -> list[str]:
     patients = table.set_index("image_id")["patient_id"]
     counts = [patients.reindex(group).nunique() for group in copies]
     shared = sum(count > 1 for count in counts)
-    notes = [f"{len(copies)} picture(s) stand under several image ids, {shared} of them under several patients; "
-             f"the largest group has {max(map(len, copies))} images"]
-    notes += [f"picture of {group[0]} stands under {count} patients, more than {MOST_PATIENTS}: check that these are "
-              f"copies and not a fault of the pixels ({', '.join(group[:3])}, ...)"
-              for group, count in zip(copies, counts, strict=True) if count > MOST_PATIENTS]
+    notes = [
+        f"{len(copies)} picture(s) stand under several image ids, {shared} of them under several patients; "
+        f"the largest group has {max(map(len, copies))} images"
+    ]
+    notes += [
+        f"picture of {group[0]} stands under {count} patients, more than {MOST_PATIENTS}: check that these are "
+        f"copies and not a fault of the pixels ({', '.join(group[:3])}, ...)"
+        for group, count in zip(copies, counts, strict=True)
+        if count > MOST_PATIENTS
+    ]
     return notes

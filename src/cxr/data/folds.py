@@ -35,16 +35,20 @@ def make_folds(table: pd.DataFrame, folds: int = 5, seed: int = 0, pairs: Pairs 
     table = table.sort_values("image_id", ignore_index=True)
     groups = group_images(table, list(pairs))
     if groups.nunique() < folds:
-        raise DataFault(f"{folds} folds need at least {folds} groups of patients, found {groups.nunique()}; "
-                        "ask for fewer folds or add patients")
+        raise DataFault(
+            f"{folds} folds need at least {folds} groups of patients, found {groups.nunique()}; "
+            "ask for fewer folds or add patients"
+        )
     counts = _counts(table).groupby(groups).sum()
     tries = [_spread(counts, folds, f"{seed}.{number}") for number in range(TRIES)]
     chosen = min(tries, key=lambda found: found[1])[0]
     result = table[["image_id", "study_id", "patient_id"]].assign(group=groups, fold=groups.map(chosen).astype(int))
     boxed = result.loc[table["has_box"].astype(bool), "fold"].value_counts().reindex(range(folds), fill_value=0)
     if boxed.min() == 0:
-        raise DataFault(f"fold {boxed.idxmin()} of {folds} would have no image with a box, among {boxed.sum()} boxed "
-                        "images in all; ask for fewer folds or add boxed images of other patients")
+        raise DataFault(
+            f"fold {boxed.idxmin()} of {folds} would have no image with a box, among {boxed.sum()} boxed "
+            "images in all; ask for fewer folds or add boxed images of other patients"
+        )
     return check_table(result, FOLDS, "folds")
 
 
@@ -53,8 +57,10 @@ def _check_labels(table: pd.DataFrame) -> None:
     classes = table[list(STUDY_CLASSES)]
     wrong = ~(classes.isin([0, 1]).all(axis=1) & (classes.sum(axis=1) == 1))
     if wrong.any():
-        raise DataFault(f"image {table['image_id'][wrong].iloc[0]} and {wrong.sum() - 1} more have not exactly one 1 "
-                        f"among {', '.join(STUDY_CLASSES)}; correct these rows")
+        raise DataFault(
+            f"image {table['image_id'][wrong].iloc[0]} and {wrong.sum() - 1} more have not exactly one 1 "
+            f"among {', '.join(STUDY_CLASSES)}; correct these rows"
+        )
     differ = classes.groupby(table["study_id"]).nunique().max(axis=1) > 1
     if differ.any():
         raise DataFault(f"study {differ.index[differ][0]} has images with different labels; give all of them its label")
@@ -64,8 +70,11 @@ def _counts(table: pd.DataFrame) -> pd.DataFrame:
     """What must be spread evenly, a row an image: images, boxed images, class x has-box, and studies of each class."""
     classes, boxed = table[list(STUDY_CLASSES)].astype(float), table["has_box"].astype(float)
     once = (~table["study_id"].duplicated()).astype(float)
-    return pd.concat([boxed * 0 + 1, boxed, classes.mul(boxed, axis=0), classes.mul(1 - boxed, axis=0),
-                      classes.mul(once, axis=0)], axis=1, ignore_index=True)
+    return pd.concat(
+        [boxed * 0 + 1, boxed, classes.mul(boxed, axis=0), classes.mul(1 - boxed, axis=0), classes.mul(once, axis=0)],
+        axis=1,
+        ignore_index=True,
+    )
 
 
 def _spread(counts: pd.DataFrame, folds: int, salt: str) -> tuple[dict[str, int], float]:
@@ -95,8 +104,10 @@ def check_leaks(folds_table: pd.DataFrame, images_table: pd.DataFrame, pairs: Pa
     check_table(folds_table, FOLDS, "folds")
     unknown = sorted(set(folds_table["image_id"]) - set(images_table["image_id"]))
     if unknown:
-        raise DataFault(f"{len(unknown)} image(s) of the folds are not in the images table ({', '.join(unknown[:3])}), "
-                        "so leaks cannot be ruled out; make the folds again from this images table")
+        raise DataFault(
+            f"{len(unknown)} image(s) of the folds are not in the images table ({', '.join(unknown[:3])}), "
+            "so leaks cannot be ruled out; make the folds again from this images table"
+        )
     table = images_table.drop(columns=["fold", "group"], errors="ignore")
     table = table.merge(folds_table[["image_id", "group", "fold"]], on="image_id")
     copies = {image: group[0] for group in same_picture_groups(table, list(pairs)) for image in group}
@@ -106,8 +117,10 @@ def check_leaks(folds_table: pd.DataFrame, images_table: pd.DataFrame, pairs: Pa
         crossing = spread[spread.map(len) > 1]
         if len(crossing):
             names = ", ".join(f"{name} in folds {' and '.join(map(str, held))}" for name, held in crossing[:3].items())
-            raise DataFault(f"folds leak: {len(crossing)} {noun}(s) stand in several folds ({names}); "
-                            "make the folds again, by `python -m cxr folds`")
+            raise DataFault(
+                f"folds leak: {len(crossing)} {noun}(s) stand in several folds ({names}); "
+                "make the folds again, by `python -m cxr folds`"
+            )
 
 
 def balance_table(folds_table: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -122,8 +135,11 @@ def balance_table(folds_table: pd.DataFrame, table: pd.DataFrame) -> pd.DataFram
 
 def balance_notes(balance: pd.DataFrame) -> list[str]:
     """Classes that a fold does not have: an average precision there is undefined."""
-    return [f"fold {fold} has no study of class {name}: its average precision there is undefined"
-            for name in STUDY_CLASSES for fold in balance.index[balance[name] == 0]]
+    return [
+        f"fold {fold} has no study of class {name}: its average precision there is undefined"
+        for name in STUDY_CLASSES
+        for fold in balance.index[balance[name] == 0]
+    ]
 
 
 def read_labelled(csv: str | Path) -> tuple[pd.DataFrame, list[str]]:
@@ -138,8 +154,10 @@ def read_labelled(csv: str | Path) -> tuple[pd.DataFrame, list[str]]:
     missing = [name for name in LABELLED.columns if name not in table.columns]
     missing += [] if source else [" or ".join(BOX_SOURCES)]
     if missing:
-        raise DataFault(f"{csv}: column {', '.join(missing)} is missing; found {', '.join(raw.columns)}. Folds need "
-                        "image_id, study_id, patient_id, the four classes, and one of " + ", ".join(BOX_SOURCES))
+        raise DataFault(
+            f"{csv}: column {', '.join(missing)} is missing; found {', '.join(raw.columns)}. Folds need "
+            "image_id, study_id, patient_id, the four classes, and one of " + ", ".join(BOX_SOURCES)
+        )
     unlabelled = table[list(STUDY_CLASSES)].isna().all(axis=1)
     notes = [f"{csv}: {unlabelled.sum()} row(s) without a label are left out"] if unlabelled.any() else []
     table = table[~unlabelled].reset_index(drop=True)
@@ -147,8 +165,10 @@ def read_labelled(csv: str | Path) -> tuple[pd.DataFrame, list[str]]:
         raise DataFault(f"{csv}: no row has a label in {', '.join(STUDY_CLASSES)}; folds are made from training images")
     check_table(table, LABELLED, csv)
     table[list(STUDY_CLASSES)] = table[list(STUDY_CLASSES)].astype(float)
-    table["has_box"] = [_has_box(source, text, f"{csv}: image {image_id}")
-                        for image_id, text in zip(table["image_id"], table[source], strict=True)]
+    table["has_box"] = [
+        _has_box(source, text, f"{csv}: image {image_id}")
+        for image_id, text in zip(table["image_id"], table[source], strict=True)
+    ]
     return table, notes
 
 
@@ -167,8 +187,11 @@ def _has_box(source: str, text: object, place: str) -> bool:
     if source == "boxes":
         return len(parse_boxes(text)) > 0
     word = str(text).strip().lower().split(" ")[0]
-    known = {"opacity": True, "none": False} if source == "label" else {
-        "1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+    known = (
+        {"opacity": True, "none": False}
+        if source == "label"
+        else {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+    )
     if word not in known:
         raise DataFault(f"{place}: {source} is {text!r}, expected one of {', '.join(known)}; correct that row")
     return known[word]

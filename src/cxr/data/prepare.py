@@ -22,7 +22,7 @@ LABEL_COLUMNS = [*STUDY_CLASSES, "has_box", "role"]
 
 
 def convert_training(workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Stage 01: every training DICOM to the uint8 cache (and PNG if the profile keeps them). Images and failures tables.
+    """Stage 01: every training DICOM to the uint8 cache, and PNG if the profile says so. Images and failures tables.
 
     A file that cannot be read is a row of `failures.csv` and missing from training; if none can be read, DataFault.
     """
@@ -30,17 +30,25 @@ def convert_training(workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     labels, _ = training_table(workspace.competition)
     chosen = choose_images(labels, settings.train_limit)
     if len(chosen) < len(labels):
-        print(f"profile {workspace.profile.name} trains on {len(chosen)} of {len(labels)} images, "
-              "drawn by whole studies, evenly over classes")
+        print(
+            f"profile {workspace.profile.name} trains on {len(chosen)} of {len(labels)} images, "
+            "drawn by whole studies, evenly over classes"
+        )
     files = [workspace.competition / path for path in chosen["path"]]
     images, failures = convert_files(
-        files, root=workspace.competition, destination=places.images / "siim" if settings.png else None,
-        cache_file=places.cache(settings.cache_size), cache_size=settings.cache_size, workers=worker_count(settings.workers),
+        files,
+        root=workspace.competition,
+        destination=places.images / "siim" if settings.png else None,
+        cache_file=places.cache(settings.cache_size),
+        cache_size=settings.cache_size,
+        workers=worker_count(settings.workers),
         png=settings.png,
     )
     if images.empty:
-        raise DataFault(f"{workspace.competition / 'train'}: none of {len(files)} DICOM files could be read; the first: "
-                        f"{failures['reason'].iloc[0] if len(failures) else 'no file'}")
+        raise DataFault(
+            f"{workspace.competition / 'train'}: none of {len(files)} DICOM files could be read; the first: "
+            f"{failures['reason'].iloc[0] if len(failures) else 'no file'}"
+        )
     # the folder decides to which study an image belongs, as the label files do; headers may differ
     labelled = chosen[["image_id", "study_id", *LABEL_COLUMNS]]
     images = images.drop(columns="study_id").merge(labelled, on="image_id", how="left", validate="one_to_one")
@@ -51,15 +59,17 @@ def convert_training(workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def choose_images(labels: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """At most about `limit` images, whole studies in an order that a hash of the id draws, each class in its proportion."""
+    """At most about `limit` images, whole studies drawn by a hash of their ids, each class in its proportion."""
     if not limit or len(labels) <= limit:
         return labels
     share = limit / len(labels)
     studies = labels.drop_duplicates("study_id").copy()
     studies["drawn"] = [hashlib.sha256(study.encode()).hexdigest() for study in studies["study_id"]]
     classes = studies[list(STUDY_CLASSES)].to_numpy().argmax(1)
-    kept = [group.sort_values("drawn")["study_id"].head(max(1, round(share * len(group))))
-            for _, group in studies.groupby(classes)]
+    kept = [
+        group.sort_values("drawn")["study_id"].head(max(1, round(share * len(group))))
+        for _, group in studies.groupby(classes)
+    ]
     return labels[labels["study_id"].isin(pd.concat(kept))].reset_index(drop=True)
 
 
@@ -105,15 +115,19 @@ def priors(images: pd.DataFrame, boxes: pd.DataFrame) -> dict:
     """
     studies = images.drop_duplicates("study_id")
     sizes = images.set_index("image_id")[["height", "width"]]
-    shares = [scale_xyxy(box[BOX_COLUMNS].to_numpy(float), sizes.loc[image_id].to_numpy(float), (1.0, 1.0))
-              for image_id, box in boxes.groupby("image_id")]
+    shares = [
+        scale_xyxy(box[BOX_COLUMNS].to_numpy(float), sizes.loc[image_id].to_numpy(float), (1.0, 1.0))
+        for image_id, box in boxes.groupby("image_id")
+    ]
     corners = np.concatenate([np.empty((0, 4)), *shares])
     left = corners[:, [0, 2]].mean(1) < 0.5
     halves = [half for half in (corners[left], corners[~left]) if len(half)]
     return {
         "studies": {name: float(studies[name].mean()) for name in STUDY_CLASSES},
         "none": float(1 - images["has_box"].mean()),
-        "boxes": [{"score": round(len(half) / len(images), 6), "box": half.mean(0).round(6).tolist()} for half in halves],
+        "boxes": [
+            {"score": round(len(half) / len(images), 6), "box": half.mean(0).round(6).tolist()} for half in halves
+        ],
     }
 
 

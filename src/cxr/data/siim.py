@@ -50,8 +50,10 @@ def find_competition(input_dir: Path | None = None) -> Path:
     if len(others) == 1:
         return others[0]
     if others:
-        raise DataFault(f"{_roots(input_dir)[0]}: several folders hold a train_image_level.csv "
-                        f"({', '.join(path.name for path in others)}); name the one to use")
+        raise DataFault(
+            f"{_roots(input_dir)[0]}: several folders hold a train_image_level.csv "
+            f"({', '.join(path.name for path in others)}); name the one to use"
+        )
     halves = [folder for folder in tried if (folder / "train").is_dir() or (folder / "test").is_dir()]
     remedy = f"{halves[0]} is half unpacked, {UNPACK}" if halves else f"unpack {SLUG}.zip into one of them"
     raise DataFault(f"no {' or '.join(SENTINELS)} found in {', '.join(map(str, dict.fromkeys(tried)))}; {remedy}")
@@ -89,11 +91,14 @@ def _bare(ids: pd.Series, path: Path, *suffixes: str) -> pd.Series:
     pattern = f"(?:{'|'.join(suffixes)})$"
     wrong = ids.isna() | ~ids.fillna("").str.contains(f".{pattern}")
     if wrong.any():
-        raise DataFault(f"{path}: {wrong.sum()} id(s) do not end in {' or '.join(suffixes)}, the first is "
-                        f"{ids[wrong].iloc[0]!r}; take the file of the competition")
+        raise DataFault(
+            f"{path}: {wrong.sum()} id(s) do not end in {' or '.join(suffixes)}, the first is "
+            f"{ids[wrong].iloc[0]!r}; take the file of the competition"
+        )
     if ids.duplicated().any():
-        raise DataFault(f"{path}: id {ids[ids.duplicated()].iloc[0]!r} stands there more than once; "
-                        "keep one row for each")
+        raise DataFault(
+            f"{path}: id {ids[ids.duplicated()].iloc[0]!r} stands there more than once; keep one row for each"
+        )
     return ids.str.replace(pattern, "", regex=True)
 
 
@@ -109,11 +114,15 @@ def read_image_level(csv: Path) -> pd.DataFrame:
             boxes.append(parse_boxes(text))
         except DataFault as fault:
             raise DataFault(f"{csv}: image {image_id}: {fault}") from None
-    return pd.DataFrame({
-        "image_id": image_ids, "study_id": table["StudyInstanceUID"],
-        "boxes_xywh": pd.Series(boxes, dtype=object), "has_box": [len(found) > 0 for found in boxes],
-        "label": table["label"],
-    })
+    return pd.DataFrame(
+        {
+            "image_id": image_ids,
+            "study_id": table["StudyInstanceUID"],
+            "boxes_xywh": pd.Series(boxes, dtype=object),
+            "has_box": [len(found) > 0 for found in boxes],
+            "label": table["label"],
+        }
+    )
 
 
 def read_study_level(csv: Path) -> pd.DataFrame:
@@ -124,8 +133,10 @@ def read_study_level(csv: Path) -> pd.DataFrame:
     wrong = ~(classes.isin([0, 1]).all(axis=1) & (classes.sum(axis=1) == 1))
     if wrong.any():
         values = ", ".join(map(str, table.loc[wrong, list(STUDY_COLUMNS)].iloc[0]))
-        raise DataFault(f"{csv}: {wrong.sum()} row(s) without exactly one 1 and three 0, the first is study "
-                        f"{study_ids[wrong].iloc[0]} ({values}); correct the row or take the file of the competition")
+        raise DataFault(
+            f"{csv}: {wrong.sum()} row(s) without exactly one 1 and three 0, the first is study "
+            f"{study_ids[wrong].iloc[0]} ({values}); correct the row or take the file of the competition"
+        )
     return pd.concat([study_ids.rename("study_id"), classes.astype(int)], axis=1)
 
 
@@ -162,8 +173,10 @@ def labelled_images(competition: Path) -> tuple[pd.DataFrame, list[str]]:
     images, studies = read_image_level(image_csv), read_study_level(study_csv)
     unknown = set(images["study_id"]) - set(studies["study_id"])
     if unknown:
-        raise DataFault(f"{image_csv}: studies without a row in {study_csv.name}: {_some(unknown)}; "
-                        "take both files of the same download")
+        raise DataFault(
+            f"{image_csv}: studies without a row in {study_csv.name}: {_some(unknown)}; "
+            "take both files of the same download"
+        )
     findings = []
     bare = set(studies["study_id"]) - set(images["study_id"])
     if bare:
@@ -185,13 +198,19 @@ def _dicom_table(competition: Path, part: str, findings: list[str]) -> pd.DataFr
     if not files:
         state = "holds no <study>/<series>/<image>.dcm" if folder.is_dir() else "is missing"
         raise DataFault(f"{folder}: the folder {state}, the input is half unpacked; {UNPACK}")
-    table = pd.DataFrame({"image_id": [path.stem for path in files],
-                          "study_id": [path.parent.parent.name for path in files],
-                          "path": [path.relative_to(competition).as_posix() for path in files]})
+    table = pd.DataFrame(
+        {
+            "image_id": [path.stem for path in files],
+            "study_id": [path.parent.parent.name for path in files],
+            "path": [path.relative_to(competition).as_posix() for path in files],
+        }
+    )
     twice = table["image_id"].duplicated()
     if twice.any():
-        findings.append(f"{part}: images that lie there more than once, the first path is used: "
-                        f"{_some(set(table['image_id'][twice]))}")
+        findings.append(
+            f"{part}: images that lie there more than once, the first path is used: "
+            f"{_some(set(table['image_id'][twice]))}"
+        )
     return table[~twice]
 
 
@@ -231,10 +250,14 @@ def prediction_table(competition: Path) -> tuple[pd.DataFrame, list[str]]:
     for kind in ("study", "image"):
         named, there = set(sample["item_id"][sample["kind"] == kind]), set(files[f"{kind}_id"])
         if there - named:
-            findings.append(f"{folder}: {kind} ids unknown to {csv.name}, which decides the rows of a submission: "
-                            f"{_some(there - named)}")
+            findings.append(
+                f"{folder}: {kind} ids unknown to {csv.name}, which decides the rows of a submission: "
+                f"{_some(there - named)}"
+            )
         if named - there:
-            findings.append(f"{csv}: {kind} ids without a DICOM in {folder.name}/, they get the fallback prediction: "
-                            f"{_some(named - there)}")
+            findings.append(
+                f"{csv}: {kind} ids without a DICOM in {folder.name}/, they get the fallback prediction: "
+                f"{_some(named - there)}"
+            )
     images, studies = (sample["item_id"][sample["kind"] == kind] for kind in ("image", "study"))
     return files[files["image_id"].isin(images) | files["study_id"].isin(studies)].reset_index(drop=True), findings

@@ -33,7 +33,11 @@ def yolo_lines(boxes_xyxy: np.ndarray, height: float, width: float, label: int =
 
 
 def write_yolo(
-    folder: Path, images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray, train_ids: Sequence[str],
+    folder: Path,
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    pixels: np.ndarray,
+    train_ids: Sequence[str],
     val_ids: Sequence[str],
 ) -> Path:
     """Write the folder of one fold and return its data.yaml.
@@ -68,8 +72,10 @@ def _check(images: pd.DataFrame, pixels: np.ndarray, parts: dict[str, Sequence[s
     for part, ids in parts.items():
         unknown = sorted(set(ids) - set(images["image_id"]))
         if unknown:
-            raise DataFault(f"{part}: {len(unknown)} image(s) are not in the images table ({', '.join(unknown[:3])}); "
-                            "make folds and images table from one data set")
+            raise DataFault(
+                f"{part}: {len(unknown)} image(s) are not in the images table ({', '.join(unknown[:3])}); "
+                "make folds and images table from one data set"
+            )
         if not len(ids):
             raise DataFault(f"{part} has no image; a YOLO training needs both train and val, ask for fewer folds")
     both = sorted(set(parts["train"]) & set(parts["val"]))

@@ -19,11 +19,13 @@ def opacity_scores(images: pd.DataFrame, truth: pd.DataFrame, boxes: pd.DataFram
     images = images[images["role"] == "train"]
     parts = {f"fold {fold}": group for fold, group in images.groupby("fold")} | {"all folds": images}
     boxed = {name: group[group["has_box"] == 1] for name, group in parts.items()}
-    return pd.DataFrame({
-        "images": {name: len(group) for name, group in parts.items()},
-        "AP, all images": {name: opacity_ap(group, truth, boxes) for name, group in parts.items()},
-        "AP, boxed images only": {name: opacity_ap(group, truth, boxes) for name, group in boxed.items()},
-    }).round(3)
+    return pd.DataFrame(
+        {
+            "images": {name: len(group) for name, group in parts.items()},
+            "AP, all images": {name: opacity_ap(group, truth, boxes) for name, group in parts.items()},
+            "AP, boxed images only": {name: opacity_ap(group, truth, boxes) for name, group in boxed.items()},
+        }
+    ).round(3)
 
 
 def opacity_ap(images: pd.DataFrame, truth: pd.DataFrame, boxes: pd.DataFrame) -> float:
@@ -31,8 +33,12 @@ def opacity_ap(images: pd.DataFrame, truth: pd.DataFrame, boxes: pd.DataFrame) -
     rows = pd.Series(np.arange(len(images)), index=images["image_id"].to_numpy())
     boxes, truth = (table[table["image_id"].isin(rows.index)] for table in (boxes, truth))
     matches = match_detections(
-        rows[boxes["image_id"]].to_numpy(), boxes["score"].to_numpy(), boxes[BOX_COLUMNS].to_numpy(),
-        rows[truth["image_id"]].to_numpy(), truth[BOX_COLUMNS].to_numpy(), len(images),
+        rows[boxes["image_id"]].to_numpy(),
+        boxes["score"].to_numpy(),
+        boxes[BOX_COLUMNS].to_numpy(),
+        rows[truth["image_id"]].to_numpy(),
+        truth[BOX_COLUMNS].to_numpy(),
+        len(images),
     )
     return average_precision(matches)
 
@@ -44,7 +50,9 @@ def study_scores(images: pd.DataFrame, image_scores: pd.DataFrame) -> pd.DataFra
     rows = {}
     for column, name in enumerate(STUDY_CLASSES):
         true = np.flatnonzero(truth == column)
-        matches = match_detections(np.arange(len(truth)), scores[:, column], units, true, units[: len(true)], len(truth))
+        matches = match_detections(
+            np.arange(len(truth)), scores[:, column], units, true, units[: len(true)], len(truth)
+        )
         rows[name] = {"studies": len(true), "share": len(true) / len(truth), "AP": average_precision(matches)}
     table = pd.DataFrame(rows).T
     table.loc["mean"] = table.mean()

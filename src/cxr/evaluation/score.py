@@ -52,8 +52,11 @@ def read_solution(source: Source) -> Rows:
     table = read_submission(source)
     groups, faults = read_groups(table)
     faults += id_faults(table, table) + group_faults(groups, table[ID])["line"].tolist()
-    faults += [f"{identifier}: the id ends neither in {STUDY_SUFFIX} nor in {IMAGE_SUFFIX}"
-               for identifier in table[ID] if not identifier.endswith((STUDY_SUFFIX, IMAGE_SUFFIX))]
+    faults += [
+        f"{identifier}: the id ends neither in {STUDY_SUFFIX} nor in {IMAGE_SUFFIX}"
+        for identifier in table[ID]
+        if not identifier.endswith((STUDY_SUFFIX, IMAGE_SUFFIX))
+    ]
     if not len(groups) and not faults:
         faults = ["the solution holds nothing to find"]
     return Rows(table[ID], groups, faults, [])
@@ -76,10 +79,16 @@ def match_classes(rows: Rows, solution: Rows) -> list[Matches]:
     for label in CLASSES:
         found, true = rows.groups["label"] == label, solution.groups["label"] == label
         detections, truth = rows.groups[found], solution.groups[true]
-        matches.append(match_detections(
-            row[found.to_numpy()], detections["score"].to_numpy(), detections[BOX_COLUMNS].to_numpy(),
-            truth["row"].to_numpy(), truth[BOX_COLUMNS].to_numpy(), len(solution.ids),
-        ))
+        matches.append(
+            match_detections(
+                row[found.to_numpy()],
+                detections["score"].to_numpy(),
+                detections[BOX_COLUMNS].to_numpy(),
+                truth["row"].to_numpy(),
+                truth[BOX_COLUMNS].to_numpy(),
+                len(solution.ids),
+            )
+        )
     return matches
 
 
@@ -99,17 +108,21 @@ def find_units(ids: pd.Series, images: Source | None) -> Units:
     columns = ["image_id", "study_id", "patient_id"]
     name = "images table" if isinstance(images, pd.DataFrame) else images
     table = images[columns] if isinstance(images, pd.DataFrame) else read_csv(images, columns)[columns]
-    pairs = pd.concat([
-        pd.DataFrame({ID: table[f"{kind}_id"].astype(str) + suffix, "patient": table["patient_id"]})
-        for kind, suffix in (("study", STUDY_SUFFIX), ("image", IMAGE_SUFFIX))
-    ]).drop_duplicates()
+    pairs = pd.concat(
+        [
+            pd.DataFrame({ID: table[f"{kind}_id"].astype(str) + suffix, "patient": table["patient_id"]})
+            for kind, suffix in (("study", STUDY_SUFFIX), ("image", IMAGE_SUFFIX))
+        ]
+    ).drop_duplicates()
     twice = pairs[ID][pairs[ID].duplicated()]
     if len(twice):
         raise DataFault(f"{name}: {twice.iloc[0]} belongs to two patients; give each study and image one patient_id")
     patient = ids.map(pairs.set_index(ID)["patient"])
     if patient.isna().any():
-        raise DataFault(f"{name}: no patient_id for {patient.isna().sum()} ids of the solution, the first is "
-                        f"{ids[patient.isna()].iloc[0]}; give the table of the images that the solution is about")
+        raise DataFault(
+            f"{name}: no patient_id for {patient.isna().sum()} ids of the solution, the first is "
+            f"{ids[patient.isna()].iloc[0]}; give the table of the images that the solution is about"
+        )
     unit, patients = pd.factorize(patient)
     return Units(unit, np.zeros(len(patients), dtype=int))
 
@@ -190,10 +203,15 @@ def _resamples(bootstrap: int | None, against: Source | None) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("submission", type=Path, metavar="SUBMISSION")
     parser.add_argument("solution", type=Path, metavar="SOLUTION", help="the same ids, true classes with confidence 1")
-    parser.add_argument("--bootstrap", type=_count, metavar="N",
-                        help=f"resamples for 95 %% intervals (default: 0, with --against {RESAMPLES})")
-    parser.add_argument("--images", type=Path, metavar="IMAGES_CSV",
-                        help="image_id, study_id, patient_id: resample patients, not rows")
+    parser.add_argument(
+        "--bootstrap",
+        type=_count,
+        metavar="N",
+        help=f"resamples for 95 %% intervals (default: 0, with --against {RESAMPLES})",
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="IMAGES_CSV", help="image_id, study_id, patient_id: resample patients, not rows"
+    )
     parser.add_argument("--against", type=Path, metavar="OTHER", help="another submission: paired difference of mAP")
 
 
@@ -224,8 +242,11 @@ def main(args: argparse.Namespace) -> int:
 
 def _notes(files: dict[Path, Rows], result: dict[str, float], images: Path | None, resamples: int) -> list[str]:
     """What the reader of the figures should know."""
-    lines = [f"{path}: {len(rows.remarks)} group(s) break the format, scored as they stand; first: {rows.remarks[0]}"
-             for path, rows in files.items() if rows.remarks]
+    lines = [
+        f"{path}: {len(rows.remarks)} group(s) break the format, scored as they stand; first: {rows.remarks[0]}"
+        for path, rows in files.items()
+        if rows.remarks
+    ]
     absent = [key for key in CLASSES if math.isnan(result[key])]
     if absent:
         present = len(CLASSES) - len(absent)

@@ -126,7 +126,7 @@ def convert_files(
 
 
 def worker_count(wanted: int = 0) -> int:
-    """`wanted` processes, or one a core; never one alone, since a decoder that crashes would take this process along."""
+    """`wanted` processes, or one a core; at least two, since a decoder that crashes would take this process along."""
     return max(2, wanted or joblib.cpu_count())
 
 

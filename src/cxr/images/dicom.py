@@ -169,8 +169,10 @@ def _complete_pixel_module(dataset: pydicom.Dataset, notes: list[str]) -> None:
         notes.append("PhotometricInterpretation is missing, taken as MONOCHROME2")
     set_value(dataset, "PhotometricInterpretation", photometric)
     if not 0 < dataset.BitsStored <= allocated or dataset.PixelRepresentation not in (0, 1):
-        raise DataFault(f"BitsStored {dataset.BitsStored} of {allocated:g}, PixelRepresentation "
-                        f"{dataset.PixelRepresentation} contradict each other; correct the header")
+        raise DataFault(
+            f"BitsStored {dataset.BitsStored} of {allocated:g}, PixelRepresentation "
+            f"{dataset.PixelRepresentation} contradict each other; correct the header"
+        )
     high_bit = tolerant(lambda: number_of(dataset, "HighBit"), notes)
     if high_bit is None or not dataset.BitsStored - 1 <= high_bit < allocated:
         high_bit = dataset.BitsStored - 1

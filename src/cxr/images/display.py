@@ -120,7 +120,7 @@ def to_grey(stored: Stored, display: Display) -> np.ndarray:
     if codes.dtype.itemsize > 2:  # too many possible codes for a table over all of them
         occurring, place = np.unique(codes, return_inverse=True)
         return grey_levels(occurring, stored, display)[place].reshape(codes.shape)
-    size = 256 ** codes.dtype.itemsize
+    size = 256**codes.dtype.itemsize
     occurring = np.flatnonzero(cv2.calcHist([codes], [0], None, [size], [0, size])).astype(codes.dtype)
     table = np.zeros(size, np.uint8)
     table[occurring] = grey_levels(occurring, stored, display)

@@ -87,6 +87,8 @@ def _lut(dataset: pydicom.Dataset, keyword: str) -> Lut | None:
     if dataset.PixelRepresentation and first >= 32768:
         first -= 65536  # written as US where the sign of the pixels asks for SS
     if len(entries) < count or not 8 <= depth <= 16:
-        raise DataFault(f"{keyword} has {len(entries)} entries of {depth} bits where {count} of 8 to 16 are declared; "
-                        "correct or remove it")
+        raise DataFault(
+            f"{keyword} has {len(entries)} entries of {depth} bits where {count} of 8 to 16 are declared; "
+            "correct or remove it"
+        )
     return Lut(first, entries[:count], depth)

@@ -1,7 +1,7 @@
 """Study classifiers: a torchvision backbone, a class head, and optionally a segmentation head on box masks beside it.
 
 The second head is what the ten best entries share: the boxes tell the backbone *where* the findings are, which a study
-label alone does not (FACTS 1, about +.05 study AP).
+label alone does not (about +.05 study AP in their reports).
 """
 
 import torch
@@ -19,7 +19,7 @@ MASK_STRIDE = 8  # pixels of the input that one pixel of the predicted mask stan
 
 
 class StudyNet(nn.Module):
-    """uint8 or float pixels [B x 1 x H x W] in 0..255 to {'classes': logits [B x 4], 'mask': logits [B x 1 x H/8 x W/8]}.
+    """Pixels [B x 1 x H x W] in 0..255 to logits: 'classes' [B x 4] and 'mask' [B x 1 x H/8 x W/8].
 
     Shared features of a torchvision network; `mask` is there only if the net was built with a mask head.
     """
@@ -33,7 +33,9 @@ class StudyNet(nn.Module):
         self.mask_head = MaskHead(widths) if mask_head else None
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], classes))
         # where the mask lies: the classes differ by place (bilateral, peripheral, lower), which pooling forgets
-        self.place = nn.Sequential(nn.Linear(2 * PLACES**2, 64), nn.ReLU(), nn.Linear(64, classes)) if mask_head else None
+        self.place = (
+            nn.Sequential(nn.Linear(2 * PLACES**2, 64), nn.ReLU(), nn.Linear(64, classes)) if mask_head else None
+        )
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         x = (pixels.float().expand(-1, 3, -1, -1) / 255 - MEAN) / STD
@@ -59,8 +61,9 @@ class MaskHead(nn.Module):
     def __init__(self, widths: list[int], width: int = 64):
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(w, width, 1) for w in widths)
-        self.refine = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
-                                    nn.Conv2d(width, 1, 1))
+        self.refine = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, 1, 1)
+        )
 
     def forward(self, levels: list[Tensor]) -> Tensor:
         top = None
@@ -71,17 +74,21 @@ class MaskHead(nn.Module):
 
 
 def backbone_features(network: str) -> nn.Sequential:
-    """The convolutional part of a torchvision classification network, with random weights. Raises DataFault for others."""
+    """The convolutional part of a torchvision network, with random weights. Raises DataFault for unknown ones."""
     if network not in torchvision.models.list_models(module=torchvision.models):
-        raise DataFault(f"study.network={network}: torchvision has no such classification network; "
-                        "try mobilenet_v2, resnet50, densenet121 or efficientnet_b0")
+        raise DataFault(
+            f"study.network={network}: torchvision has no such classification network; "
+            "try mobilenet_v2, resnet50, densenet121 or efficientnet_b0"
+        )
     model = torchvision.models.get_model(network, weights=None)
     if isinstance(getattr(model, "features", None), nn.Sequential):
         return model.features
     if isinstance(model, torchvision.models.ResNet):
         return nn.Sequential(*list(model.children())[:-2])  # without pooling and the 1000-class layer
-    raise DataFault(f"study.network={network}: no sequence of feature layers in it; take a ResNet, DenseNet, MobileNet or "
-                    "EfficientNet")
+    raise DataFault(
+        f"study.network={network}: no sequence of feature layers in it; take a ResNet, DenseNet, MobileNet or "
+        "EfficientNet"
+    )
 
 
 def feature_taps(features: nn.Sequential) -> list[tuple[int, int, int]]:
@@ -111,8 +118,10 @@ def load_backbone(model: StudyNet, state: dict[str, Tensor], origin: str) -> int
         named = dict(zip(own, [value for key, value in state.items() if not key.startswith("fc.")], strict=False))
     fitting = {key: value for key, value in named.items() if key in own and own[key].shape == value.shape}
     if len(fitting) < 0.9 * len(own):
-        raise DataFault(f"{origin}: only {len(fitting)} of {len(own)} tensors fit this network; "
-                        "remove the file or choose the network that it was made for")
+        raise DataFault(
+            f"{origin}: only {len(fitting)} of {len(own)} tensors fit this network; "
+            "remove the file or choose the network that it was made for"
+        )
     own.update(fitting)
     model.features.load_state_dict(own)
     return len(fitting)

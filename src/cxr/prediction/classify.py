@@ -28,12 +28,14 @@ class StudyClassifier:
         try:
             self.model.load_state_dict(load_state(folder / "weights.pt"))
         except RuntimeError as error:
-            raise DataFault(f"{folder / 'weights.pt'}: does not fit {settings['network']} of config.json "
-                            f"({str(error).splitlines()[-1].strip()[:80]}); train the fold again") from None
+            raise DataFault(
+                f"{folder / 'weights.pt'}: does not fit {settings['network']} of config.json "
+                f"({str(error).splitlines()[-1].strip()[:80]}); train the fold again"
+            ) from None
         self.model.to(self.device).eval()
 
     def predict(self, image_ids: list[str], pixels: np.ndarray) -> pd.DataFrame:
-        """pixels: uint8 [N x S x S]. Returns an IMAGE_SCORES table; with `flip_at_test` the mean over both mirror images."""
+        """pixels: uint8 [N x S x S]. Returns an IMAGE_SCORES table; `flip_at_test`: mean of both mirror images."""
         scores = [self._batch(pixels[start : start + BATCH]) for start in range(0, len(image_ids), BATCH)]
         table = pd.DataFrame(np.concatenate([np.empty((0, len(STUDY_CLASSES))), *scores]), columns=list(STUDY_CLASSES))
         table.insert(0, "image_id", image_ids)
@@ -41,6 +43,8 @@ class StudyClassifier:
 
     @torch.inference_mode()
     def _batch(self, pixels: np.ndarray) -> np.ndarray:
-        small = torch.from_numpy(np.stack([to_cache_size(image, self.size) for image in pixels])).to(self.device)[:, None]
+        small = torch.from_numpy(np.stack([to_cache_size(image, self.size) for image in pixels])).to(self.device)[
+            :, None
+        ]
         views = [small, small.flip(-1)] if self.flip else [small]
         return torch.stack([self.model(view)["classes"].float().softmax(1) for view in views]).mean(0).cpu().numpy()

@@ -1,4 +1,4 @@
-"""From the predictions of several models to one: box fusion, study means, and the exchange between `none` and `negative`."""
+"""Several models' predictions to one: box fusion, study means, and what `none` and `negative` tell each other."""
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,8 @@ from cxr.tables import BOX_COLUMNS, BOXES, STUDY_SCORES, check_table
 def fuse_boxes(tables: list[pd.DataFrame], images: pd.DataFrame, settings: Fusion) -> pd.DataFrame:
     """Weighted box fusion of several models' boxes (paper 004, equations 3 to 6: ensemble-boxes' default `avg`).
 
-    tables: BOXES, one a model; images: image_id, height, width of every image that may be named there. A cluster that few models
-    found loses score in proportion. Returns a BOXES table, best score first within an image.
+    tables: BOXES, one a model; images: image_id, height, width of every image that may be named there. A
+    cluster that few models found loses score in proportion. Returns a BOXES table, an image's best score first.
     """
     by_model = [dict(list(table.groupby("image_id"))) for table in tables]
     fused = [empty_boxes()]
@@ -26,7 +26,7 @@ def fuse_boxes(tables: list[pd.DataFrame], images: pd.DataFrame, settings: Fusio
 
 
 def _fuse_image(image_id: str, groups: list[pd.DataFrame | None], size: tuple, settings: Fusion) -> pd.DataFrame:
-    """ensemble-boxes wants boxes in 0..1, drops pixel coordinates silently, and exits the program on unequal lengths."""
+    """ensemble-boxes wants boxes in 0..1, clips pixel coordinates away, and exits the program on unequal lengths."""
     boxes, scores, labels = [], [], []
     for group in groups:
         group = empty_boxes() if group is None else group
@@ -38,8 +38,9 @@ def _fuse_image(image_id: str, groups: list[pd.DataFrame | None], size: tuple, s
         labels.append([0] * int(good.sum()))
     if not any(scores):
         return empty_boxes()
-    corners, fused, _ = weighted_boxes_fusion(boxes, scores, labels, iou_thr=settings.wbf_iou,
-                                              skip_box_thr=settings.wbf_skip)
+    corners, fused, _ = weighted_boxes_fusion(
+        boxes, scores, labels, iou_thr=settings.wbf_iou, skip_box_thr=settings.wbf_skip
+    )
     best = np.argsort(-fused, kind="stable")[: settings.max_boxes]
     return box_rows(image_id, scale_xyxy(corners[best], (1.0, 1.0), size), np.clip(fused[best], 0, 1))
 
@@ -56,11 +57,13 @@ def study_means(image_scores: pd.DataFrame, studies: pd.Series) -> pd.DataFrame:
     return check_table(table.rename_axis("study_id").reset_index(), STUDY_SCORES, "study means")
 
 
-def blend(images: pd.DataFrame, none: pd.Series, studies: pd.DataFrame, settings: Fusion) -> tuple[pd.Series, pd.DataFrame]:
-    """Let `none` and `negative` inform each other: an image without boxes is almost surely of a negative study (FACTS 1).
+def blend(
+    images: pd.DataFrame, none: pd.Series, studies: pd.DataFrame, settings: Fusion
+) -> tuple[pd.Series, pd.DataFrame]:
+    """Let `none` and `negative` inform each other: a boxless image is almost surely of a negative study.
 
-    images: image_id, study_id; none: by image_id; studies: STUDY_SCORES. Returns both anew, each from the other's value before:
-    none' = (1 - a) none + a negative, negative' = (1 - b) negative + b mean(none).
+    images: image_id, study_id; none: by image_id; studies: STUDY_SCORES. Returns both anew, each from the other's
+    value before: none' = (1 - a) none + a negative, negative' = (1 - b) negative + b mean(none).
     """
     negative = images["study_id"].map(studies.set_index("study_id")["negative"]).to_numpy()
     before = none.reindex(images["image_id"]).to_numpy()

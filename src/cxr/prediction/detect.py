@@ -29,7 +29,9 @@ class YoloDetector:
         found = [empty_boxes()]
         for start in range(0, len(images), BATCH):
             rows = images.iloc[start : start + BATCH]
-            for row, (boxes_xyxy, scores) in zip(rows.itertuples(), self._batch(pixels[start : start + BATCH]), strict=True):
+            for row, (boxes_xyxy, scores) in zip(
+                rows.itertuples(), self._batch(pixels[start : start + BATCH]), strict=True
+            ):
                 original = (row.height, row.width)
                 boxes_xyxy = scale_xyxy(boxes_xyxy, (self.settings.size, self.settings.size), original)
                 found.append(box_rows(row.image_id, clip_xyxy(boxes_xyxy, *original), scores))

@@ -45,12 +45,17 @@ def train_detectors(workspace: Workspace) -> pd.DataFrame:
     return table
 
 
-def _train_detector_fold(workspace: Workspace, images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray,
-                         fold: int, folder: Path) -> None:
+def _train_detector_fold(
+    workspace: Workspace, images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray, fold: int, folder: Path
+) -> None:
     settings, weights = workspace.profile.yolo, workspace.weights(workspace.profile.yolo.weights)
     training, held_out = _split(images, fold)
-    config = {"yolo": asdict(settings), "fold": int(fold), "weights": weights.name if weights else None,
-              "data": data_digest(images[["image_id", "fold", "role", "pixel_sha256"]], boxes)}
+    config = {
+        "yolo": asdict(settings),
+        "fold": int(fold),
+        "weights": weights.name if weights else None,
+        "data": data_digest(images[["image_id", "fold", "role", "pixel_sha256"]], boxes),
+    }
     if is_finished(folder, config):
         print(f"fold {fold}: trained already, kept")
         return
@@ -81,19 +86,32 @@ def train_studies(workspace: Workspace) -> pd.DataFrame:
     return table
 
 
-def _train_study_fold(workspace: Workspace, images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray,
-                      fold: int, folder: Path) -> None:
+def _train_study_fold(
+    workspace: Workspace, images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray, fold: int, folder: Path
+) -> None:
     settings, weights = workspace.profile.study, workspace.weights(workspace.profile.study.weights)
     training, held_out = _split(images, fold)
-    config = {"study": asdict(settings), "fold": int(fold), "weights": weights.name if weights else None,
-              "data": data_digest(images[["image_id", "fold", "role", "pixel_sha256", *STUDY_CLASSES]], boxes)}
+    config = {
+        "study": asdict(settings),
+        "fold": int(fold),
+        "weights": weights.name if weights else None,
+        "data": data_digest(images[["image_id", "fold", "role", "pixel_sha256", *STUDY_CLASSES]], boxes),
+    }
     if is_finished(folder, config):
         print(f"fold {fold}: trained already, kept")
         return
     start_run(folder, config)
     seconds = workspace.clock.share(workspace.profile.budget.study_share, images["fold"].nunique() - fold)
-    recipe = Recipe(settings.epochs, settings.lr, settings.weight_decay, settings.warmup_fraction,
-                    {"class": 1.0, "mask": settings.mask_weight}, settings.seed, settings.ema, seconds)
+    recipe = Recipe(
+        settings.epochs,
+        settings.lr,
+        settings.weight_decay,
+        settings.warmup_fraction,
+        {"class": 1.0, "mask": settings.mask_weight},
+        settings.seed,
+        settings.ema,
+        seconds,
+    )
     network = build_study_net(settings, weights)
     loaders = [_loader(images, boxes, pixels, ids, settings, ids is training) for ids in (training, held_out)]
     print(f"fold {fold}: {settings.network} on {len(training)} images, {_start_words(weights)}", flush=True)
@@ -114,8 +132,9 @@ def build_study_net(settings, weights: Path | None) -> StudyNet:
 
 def _loader(images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray, ids: list[str], settings, training: bool):
     rows = np.flatnonzero(images["image_id"].isin(ids))
-    return study_loader(images.iloc[rows], boxes, pixels[rows], settings.size, MASK_STRIDE, settings.batch, settings.seed,
-                        training)
+    return study_loader(
+        images.iloc[rows], boxes, pixels[rows], settings.size, MASK_STRIDE, settings.batch, settings.seed, training
+    )
 
 
 def _split(images: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
@@ -124,8 +143,10 @@ def _split(images: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
     training = images["image_id"][usable & (images["fold"] != fold)]
     held_out = images["image_id"][usable & (images["fold"] == fold)]
     if training.empty or held_out.empty:
-        raise DataFault(f"fold {fold} leaves {len(training)} images for training and {len(held_out)} to hold out; "
-                        "ask for fewer folds")
+        raise DataFault(
+            f"fold {fold} leaves {len(training)} images for training and {len(held_out)} to hold out; "
+            "ask for fewer folds"
+        )
     return list(training), list(held_out)
 
 
@@ -135,8 +156,11 @@ def _start_words(weights: Path | None) -> str:
 
 def _sources(workspace: Workspace, weights: Path | None) -> dict:
     """What a model has learned from: recorded with every run (a member that saw the test set must be found out)."""
-    return {"data": workspace.inputs["data"], "weights": str(weights) if weights else "random",
-            "profile": workspace.profile.name}
+    return {
+        "data": workspace.inputs["data"],
+        "weights": str(weights) if weights else "random",
+        "profile": workspace.profile.name,
+    }
 
 
 class Competition:
@@ -149,8 +173,10 @@ class Competition:
         for name in (DETECTOR, STUDIES):
             missing = [k for k in folds if not (workspace.places.model(name, k) / "run.json").is_file()]
             if missing:
-                raise DataFault(f"{workspace.places.model(name, missing[0])}: fold {', '.join(map(str, missing))} of {name} is "
-                                "not trained; run its stage first, or `make all`")
+                raise DataFault(
+                    f"{workspace.places.model(name, missing[0])}: fold {', '.join(map(str, missing))} of {name} is "
+                    "not trained; run its stage first, or `make all`"
+                )
         self.detectors = [YoloDetector(workspace.places.model(DETECTOR, k), workspace.profile.yolo) for k in folds]
         self.classifiers = [StudyClassifier(workspace.places.model(STUDIES, k)) for k in folds]
 
@@ -165,7 +191,9 @@ class Competition:
         return combine(images, boxes, mean, self.settings)
 
 
-def combine(images: pd.DataFrame, boxes: pd.DataFrame, scores: pd.DataFrame, settings) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
+def combine(
+    images: pd.DataFrame, boxes: pd.DataFrame, scores: pd.DataFrame, settings
+) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
     """Boxes stay, `none` comes from boxes, studies are means over their images, then both inform each other."""
     studies = study_means(scores, images["study_id"])
     none, studies = blend(images, none_from_boxes(list(images["image_id"]), boxes), studies, settings)

@@ -34,7 +34,9 @@ class Recipe:
     max_seconds: float = math.inf
 
 
-def fit(network: nn.Module, losses: Losses, train: DataLoader, validation: DataLoader, recipe: Recipe, folder: Path) -> dict:
+def fit(
+    network: nn.Module, losses: Losses, train: DataLoader, validation: DataLoader, recipe: Recipe, folder: Path
+) -> dict:
     """Train `network` in place and write `metrics.csv`, a row an epoch. Returns {'epochs', 'seconds', 'clock_bound'}.
 
     The last epoch's weights are kept (averaged ones with `ema`), not the best validation epoch's: out-of-fold scores
@@ -84,10 +86,16 @@ class Trainee(lightning.LightningModule):
         named = self.losses(self.network(batch["pixels"]), batch)
         bad = [name for name, value in named.items() if not torch.isfinite(value)]
         if bad:
-            raise FloatingPointError(f"loss {', '.join(bad)} is not finite on images {', '.join(batch['image_id'])}; "
-                                     "lower the learning rate or look at these images")
-        self.log_dict({f"{prefix}_{name}": value for name, value in named.items()}, on_step=False, on_epoch=True,
-                      batch_size=len(batch["image_id"]))
+            raise FloatingPointError(
+                f"loss {', '.join(bad)} is not finite on images {', '.join(batch['image_id'])}; "
+                "lower the learning rate or look at these images"
+            )
+        self.log_dict(
+            {f"{prefix}_{name}": value for name, value in named.items()},
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(batch["image_id"]),
+        )
         return sum(self.recipe.loss_weights.get(name, 1.0) * value for name, value in named.items())
 
     def training_step(self, batch: dict, _: int) -> Tensor:
@@ -98,8 +106,10 @@ class Trainee(lightning.LightningModule):
 
     def configure_optimizers(self) -> dict:
         # no decay for biases and norms: they have no scale to keep small
-        groups = [{"params": [p for p in self.parameters() if p.ndim > 1], "weight_decay": self.recipe.weight_decay},
-                  {"params": [p for p in self.parameters() if p.ndim <= 1], "weight_decay": 0.0}]
+        groups = [
+            {"params": [p for p in self.parameters() if p.ndim > 1], "weight_decay": self.recipe.weight_decay},
+            {"params": [p for p in self.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
         optimizer = torch.optim.AdamW(groups, lr=self.recipe.lr)
         warmup = max(1, round(self.recipe.warmup_fraction * self.steps))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, warmup, self.steps))
@@ -124,8 +134,14 @@ class MetricsTable(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         numbers = {name: round(float(value), 5) for name, value in trainer.callback_metrics.items()}
         seconds = round(time.monotonic() - self.started, 1)
-        self.rows.append({"epoch": len(self.rows) + 1, **numbers, "lr": module.optimizers().param_groups[0]["lr"],
-                          "seconds": seconds})
+        self.rows.append(
+            {
+                "epoch": len(self.rows) + 1,
+                **numbers,
+                "lr": module.optimizers().param_groups[0]["lr"],
+                "seconds": seconds,
+            }
+        )
         write_csv(pd.DataFrame(self.rows), self.path)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in numbers.items())
         print(f"  epoch {len(self.rows):2d}/{self.epochs}  {shown}  {seconds:.0f} s", flush=True)

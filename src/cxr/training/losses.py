@@ -8,8 +8,8 @@ def study_losses(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[s
     """Cross entropy of the study classes, and for a net with a mask head BCE + Dice on box masks.
 
     outputs: `classes` logits [B x 4], optionally `mask` logits [B x 1 x h x w]. batch: `target` int [B], `mask` float
-    [B x 1 x h x w] in 0..1, the share of each cell that boxes cover. Images without boxes count for BCE (their mask is empty)
-    but not for Dice, which an empty mask leaves undefined.
+    [B x 1 x h x w] in 0..1, the share of each cell that boxes cover. Images without boxes count for
+    BCE (their mask is empty) but not for Dice, which an empty mask leaves undefined.
     """
     losses = {"class": F.cross_entropy(outputs["classes"], batch["target"])}
     if "mask" in outputs:

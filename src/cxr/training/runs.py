@@ -20,7 +20,16 @@ from cxr.faults import DataFault
 from cxr.paths import REPOSITORY
 from cxr.workspace import write_json
 
-PACKAGES = ("torch", "torchvision", "ultralytics", "lightning", "albumentations", "numpy", "opencv-python-headless", "pydicom")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "lightning",
+    "albumentations",
+    "numpy",
+    "opencv-python-headless",
+    "pydicom",
+)
 
 
 def is_finished(folder: Path, config: dict) -> bool:
@@ -33,7 +42,7 @@ def is_finished(folder: Path, config: dict) -> bool:
 
 
 def start_run(folder: Path, config: dict) -> None:
-    """Make the folder ready: an older run's `run.json` goes first, so that a half-trained folder never looks finished."""
+    """Make the folder ready: an older `run.json` goes first, so that a half-trained folder never looks finished."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
     write_json(config, folder / "config.json")
@@ -52,7 +61,9 @@ def load_state(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise DataFault(f"{path}: not a readable weight file ({_first_line(error)}); remove it or copy it again") from None
+        raise DataFault(
+            f"{path}: not a readable weight file ({_first_line(error)}); remove it or copy it again"
+        ) from None
     except Exception as error:
         if type(error).__name__ == "UnpicklingError":
             raise DataFault(f"{path}: holds more than tensors and is refused; save its state dict instead") from None
@@ -85,7 +96,9 @@ def environment() -> dict:
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "device": device,
         "threads": torch.get_num_threads(),
-        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6), 2),
+        "peak_memory_gb": round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6), 2
+        ),
     }
 
 

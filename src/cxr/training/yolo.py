@@ -1,7 +1,7 @@
 """YOLO behind one adapter: ultralytics trains, and a run folder like everybody else's comes out.
 
 Nothing of ultralytics is imported before `prepare` has set its environment: it reads that once, at import, and without
-it reaches for the network (FACTS 4).
+it reaches for the network.
 """
 
 import json
@@ -25,8 +25,13 @@ QUIET = {name: False for name in ("sync", "mlflow", "wandb", "comet", "clearml",
 def prepare(config_dir: Path) -> None:
     """Environment, font and settings for a training without network. Call before anything imports ultralytics."""
     config_dir.mkdir(parents=True, exist_ok=True)
-    os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_CONFIG_DIR=str(config_dir),
-                      ULTRALYTICS_SAFE_LOAD="true", YOLO_VERBOSE="false")
+    os.environ.update(
+        YOLO_OFFLINE="true",
+        YOLO_AUTOINSTALL="false",
+        YOLO_CONFIG_DIR=str(config_dir),
+        ULTRALYTICS_SAFE_LOAD="true",
+        YOLO_VERBOSE="false",
+    )
     font = config_dir / "Ultralytics" / "Arial.ttf"  # asked for at every train(), offline or not
     if not font.is_file():
         import matplotlib
@@ -39,12 +44,15 @@ def prepare(config_dir: Path) -> None:
         settings.update(QUIET)
 
 
-def train_yolo(settings: Yolo, data_yaml: Path, folder: Path, weights: Path | None, max_seconds: float, label: str) -> dict:
-    """Train one detector; leaves `model.yaml.json`, `metrics.csv` in `folder` and returns {'state', 'epochs', ...}.
+def train_yolo(
+    settings: Yolo, data_yaml: Path, folder: Path, weights: Path | None, max_seconds: float, label: str
+) -> dict:
+    """Train one detector; leaves `model.json`, `metrics.csv` in `folder` and returns {'state', 'epochs', ...}.
 
-    The weights are the averaged ones of the last epoch, for the reason given in `fit`. `weights` is an ultralytics checkpoint
-    (read by allow-list) whose tensors are taken over where name and shape fit. `max_seconds` ends the training between
-    two batches; ultralytics' own `time=` would stretch the schedule to fill it, and runs would never be equal.
+    The weights are the averaged ones of the last epoch, for the reason given in `fit`. `weights` is an ultralytics
+    checkpoint (read by allow-list) whose tensors are taken over where name and shape fit. `max_seconds` ends the
+    training between two batches; ultralytics' own `time=` would stretch the schedule to fill it, and no two runs would
+    be equal.
     """
     prepare_font_check()
     from ultralytics import YOLO
@@ -59,7 +67,10 @@ def train_yolo(settings: Yolo, data_yaml: Path, folder: Path, weights: Path | No
 
     def say(trainer: object) -> None:
         losses = "  ".join(f"{name} {float(value):.2f}" for name, value in trainer.tloss.items())
-        print(f"  {label} epoch {trainer.epoch + 1:2d}/{trainer.epochs}  {losses}  {time.monotonic() - started:.0f} s", flush=True)
+        print(
+            f"  {label} epoch {trainer.epoch + 1:2d}/{trainer.epochs}  {losses}  {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
 
     model.add_callback("on_train_batch_end", stop_in_time)
     model.add_callback("on_train_epoch_end", say)
@@ -70,8 +81,13 @@ def train_yolo(settings: Yolo, data_yaml: Path, folder: Path, weights: Path | No
     write_json({"model": settings.model, "yaml": trained.yaml, "classes": 1}, folder / "model.json")
     epochs = keep_metrics(scratch / "results.csv", folder / "metrics.csv")
     shutil.rmtree(scratch)  # optimiser states and plots, several times the size of the weights
-    return {"state": trained.float().state_dict(), "epochs": epochs, "seconds": round(time.monotonic() - started, 1),
-            "clock_bound": clock["bound"], "tensors_from_weights": taken}
+    return {
+        "state": trained.float().state_dict(),
+        "epochs": epochs,
+        "seconds": round(time.monotonic() - started, 1),
+        "clock_bound": clock["bound"],
+        "tensors_from_weights": taken,
+    }
 
 
 def prepare_font_check() -> None:
@@ -85,31 +101,65 @@ def train_arguments(s: Yolo) -> dict:
     cuda = torch.cuda.is_available()
     amp = ("bf16" if torch.cuda.get_device_capability()[0] >= 8 else True) if cuda else False
     return dict(
-        imgsz=s.size, epochs=s.epochs, batch=s.batch, nbs=s.nominal_batch, optimizer=s.optimizer, lr0=s.lr,
-        lrf=s.final_lr_fraction, momentum=s.momentum, weight_decay=s.weight_decay, warmup_epochs=s.warmup_epochs,
-        cos_lr=True, seed=s.seed, deterministic=True, amp=amp, device=0 if cuda else "cpu", workers=4 if cuda else 0,
-        cache="ram", val=False, plots=False, save=False, verbose=False, rect=False, single_cls=True, patience=0,
-        mosaic=s.mosaic, close_mosaic=max(1, s.epochs // 4), mixup=s.mixup, fliplr=s.flip_left_right, flipud=s.flip_up_down,
-        translate=s.translate, scale=s.scale, degrees=s.degrees, hsv_h=0.0, hsv_s=0.0, hsv_v=0.3, erasing=0.0,
+        imgsz=s.size,
+        epochs=s.epochs,
+        batch=s.batch,
+        nbs=s.nominal_batch,
+        optimizer=s.optimizer,
+        lr0=s.lr,
+        lrf=s.final_lr_fraction,
+        momentum=s.momentum,
+        weight_decay=s.weight_decay,
+        warmup_epochs=s.warmup_epochs,
+        cos_lr=True,
+        seed=s.seed,
+        deterministic=True,
+        amp=amp,
+        device=0 if cuda else "cpu",
+        workers=4 if cuda else 0,
+        cache="ram",
+        val=False,
+        plots=False,
+        save=False,
+        verbose=False,
+        rect=False,
+        single_cls=True,
+        patience=0,
+        mosaic=s.mosaic,
+        close_mosaic=max(1, s.epochs // 4),
+        mixup=s.mixup,
+        fliplr=s.flip_left_right,
+        flipud=s.flip_up_down,
+        translate=s.translate,
+        scale=s.scale,
+        degrees=s.degrees,
+        hsv_h=0.0,
+        hsv_s=0.0,
+        hsv_v=0.3,
+        erasing=0.0,
         augmentations=[],  # installed albumentations would add four transforms of its own
     )
 
 
 def take_weights(model: object, weights: Path) -> int:
-    """Copy what fits from a checkpoint into the model; returns the number of tensors. Raises DataFault if unreadable."""
+    """Copy what fits from a checkpoint into the model; returns the number of tensors, or raises DataFault."""
     from ultralytics.nn.tasks import torch_safe_load
 
     try:
         checkpoint, _ = torch_safe_load(weights, safe_only=True)
     except (TypeError, RuntimeError, OSError) as error:
-        raise DataFault(f"{weights}: not a checkpoint that can be read safely ({str(error).splitlines()[0][:100]}); "
-                        "remove it or copy it again") from None
+        raise DataFault(
+            f"{weights}: not a checkpoint that can be read safely ({str(error).splitlines()[0][:100]}); "
+            "remove it or copy it again"
+        ) from None
     source = (checkpoint.get("ema") or checkpoint["model"]).float().state_dict()
     own = model.model.state_dict()
     fitting = {name: value for name, value in source.items() if name in own and own[name].shape == value.shape}
     if len(fitting) < 0.5 * len(own):
-        raise DataFault(f"{weights}: only {len(fitting)} of {len(own)} tensors fit {model.model.yaml.get('yaml_file')}; "
-                        "remove the file or name another yolo.model")
+        raise DataFault(
+            f"{weights}: only {len(fitting)} of {len(own)} tensors fit {model.model.yaml.get('yaml_file')}; "
+            "remove the file or name another yolo.model"
+        )
     model.model.load_state_dict(fitting, strict=False)
     # train() builds its network anew and copies from model.model only when a checkpoint is said to be there
     model.ckpt = {"model": model.model}
