@@ -17,10 +17,10 @@ OVERRIDES := $(strip $(SET) $(if $(FOLDS),folds.count=$(FOLDS)) $(if $(BUDGET_HO
 RUNS      := $(WORKING)/$(PROFILE)/runs
 INSTALLED := $(VENV)/installed
 
-# Two cores and small models: one thread a process for the libraries that would start more (torch sets its own).
-export OMP_NUM_THREADS ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 export PYTHONHASHSEED := 0
+# bars go to logs here: a line every few seconds is enough
+export TQDM_MININTERVAL ?= 5
 export PYTHONPATH := $(abspath src)
 
 .DEFAULT_GOAL := help

@@ -102,8 +102,10 @@ def fold_balance(balance: pd.DataFrame, classes: Sequence[str]) -> Picture:
     return figure
 
 
-def score_bars(scores: Mapping[str, Mapping[str, float]], keys: Sequence[str]) -> Picture:
-    """Average precision by class for several submissions, with intervals where `<key>_low` and `<key>_high` stand."""
+def score_bars(scores: Mapping[str, Mapping[str, float]] | None, keys: Sequence[str]) -> Picture | None:
+    """Average precision by class of several submissions, with intervals `<key>_low` to `<key>_high`; None without any."""
+    if not scores:
+        return None
     figure = Picture(7.5, 2.8)
     axes = figure.add_subplot()
     width = 0.8 / len(scores)

@@ -26,11 +26,10 @@ def score_run(workspace: Workspace) -> dict | None:
     write_baseline(workspace.competition, places.baseline)
     patients = places.test_images_table
     scores = {
-        "data": workspace.inputs["data"],
         "run": score(places.submission, solution, patients, RESAMPLES, places.baseline),
         "baseline": score(places.baseline, solution, patients, RESAMPLES),
     }
-    write_json(scores, places.score)
+    write_json({"data": workspace.inputs["data"], **scores}, places.score)
     return scores
 
 

@@ -54,8 +54,10 @@ def render(patient: Patient, view: View, disease: Disease) -> Rendering:
     scale = (view.width / frame.shape[1], view.height / frame.shape[0])
     rng = np.random.default_rng([view.seed, 11])
     boxes_xyxy = annotate(disease.lesions, extents, chest, scale, size, rng)
-    masks = {name: cv2.resize(getattr(chest, name).astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) > 0
-             for name in ("left_lung", "right_lung", "heart")}
+    masks = {
+        name: cv2.resize(getattr(chest, name).astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) > 0
+        for name in ("left_lung", "right_lung", "heart")
+    }
     return Rendering(pixels, boxes_xyxy, masks, _findings(patient, disease))
 
 
@@ -74,12 +76,13 @@ def _lesion_maps(disease: Disease, frame: Frame, chest: Chest) -> tuple[np.ndarr
     return filled, extents, free
 
 
-def _attenuation(patient: Patient, view: View, frame: Frame, chest: Chest, filled: np.ndarray, blood: np.ndarray,
-                 free: np.ndarray) -> np.ndarray:
+def _attenuation(
+    patient: Patient, view: View, frame: Frame, chest: Chest, filled: np.ndarray, blood: np.ndarray, free: np.ndarray
+) -> np.ndarray:
     """Everything but bones and devices, in mu * t."""
     rng = np.random.default_rng(patient.seed + 3)
     density = patient.lung_density * (1 + 0.5 * (0.95 - view.inspiration))
-    uneven = 1 + 0.28 * frame.body_noise(rng, 8.0, 2) + patient.gravity * (frame.y / chest.height - 0.5)
+    uneven = 1 + 0.42 * frame.body_noise(rng, 8.0, 2) + patient.gravity * (frame.y / chest.height - 0.5)
     tissue_share = density * uneven * (1 - 0.9 * free) + filled * (1 - density)
     air = chest.air * (1 - np.clip(tissue_share, 0, 1))
     pleura = 1.6 * free * (1 - free)  # the line that a collapsed lung draws

@@ -49,8 +49,7 @@ def build_chest(patient: Patient, view: View, frame: Frame) -> Chest:
     heart = (heart_thickness > 2.2) & (y < base + 1.5) & (y > 0.3 * height)
     lungs = inside & ~heart & (edge > 0.65) & (vessel_band < 3)
     tissue = _torso(patient, view, x, y, height)
-    return Chest(tissue, air, wall, lateral, middle, base, heart, lungs & (middle < 0),
-                 lungs & (middle > 0), height)
+    return Chest(tissue, air, wall, lateral, middle, base, heart, lungs & (middle < 0), lungs & (middle > 0), height)
 
 
 def _cavity(patient: Patient, view: View, x: np.ndarray, y: np.ndarray, height: float) -> tuple[np.ndarray, np.ndarray]:
@@ -81,11 +80,28 @@ def _heart(patient: Patient, view: View, middle: np.ndarray, y: np.ndarray, heig
     bottom, tilt = height + 1.6, 0.14 * patient.heart_tilt * width
     pressed = min(1.0, (bottom - 0.48 * height) / (0.62 * width))  # a wide heart under a high diaphragm lies flatter
     at = [bottom - pressed * part * width for part in (0.5, 0.3, 0.16, 0.02, -0.1)]
-    left = [(-1, 1.6), (0.18 * height, 2.2), (0.27 * height, 2.7 + 1.2 * patient.aorta), (0.34 * height, 2.4),
-            (0.43 * height, 2.9 + 0.5 * patient.vessels), (at[0], 0.28 * width), (at[1], 0.50 * width - tilt),
-            (at[2], 0.60 * width - 0.4 * tilt), (at[3], 0.58 * width), (at[4], 0.3 * width)]
-    right = [(-1, 1.8), (0.2 * height, 2.3), (0.42 * height, 2.2), (at[0], 0.26 * width), (at[1], 0.37 * width),
-             (at[2], 0.38 * width), (at[3], 0.30 * width), (at[4], 0.1 * width)]
+    left = [
+        (-1, 1.6),
+        (0.18 * height, 2.2),
+        (0.27 * height, 2.7 + 1.2 * patient.aorta),
+        (0.34 * height, 2.4),
+        (0.43 * height, 2.9 + 0.5 * patient.vessels),
+        (at[0], 0.28 * width),
+        (at[1], 0.50 * width - tilt),
+        (at[2], 0.60 * width - 0.4 * tilt),
+        (at[3], 0.58 * width),
+        (at[4], 0.3 * width),
+    ]
+    right = [
+        (-1, 1.8),
+        (0.2 * height, 2.3),
+        (0.42 * height, 2.2),
+        (at[0], 0.26 * width),
+        (at[1], 0.37 * width),
+        (at[2], 0.38 * width),
+        (at[3], 0.30 * width),
+        (at[4], 0.1 * width),
+    ]
     outer, inner = _border(left, y), -_border(right, y)
     half = np.maximum((outer - inner) / 2, 0.1)
     offset = (middle - (outer + inner) / 2) / half
@@ -133,7 +149,7 @@ def _torso(patient: Patient, view: View, x: np.ndarray, y: np.ndarray, height: f
     arm_centre = patient.half_width + 5 + patient.fat + view.arm + 0.12 * np.maximum(y, 0) * (view.arm - 2)
     arm = 2 * (3.6 + 0.5 * patient.fat) * dome(((across - arm_centre) / (3.6 + 0.5 * patient.fat)) ** 2)
     thickness = np.maximum(thickness, 1.4 * arm * smooth_step(y, lift - 1, lift + 5))
-    return (thickness + _breasts(patient, view, across, y, height) * (trunk > 0))
+    return thickness + _breasts(patient, view, across, y, height) * (trunk > 0)
 
 
 def _breasts(patient: Patient, view: View, across: np.ndarray, y: np.ndarray, height: float) -> np.ndarray:

@@ -86,13 +86,25 @@ def _shoulders(patient: Patient, view: View, frame: Frame) -> np.ndarray:
     """Shoulder blades as filled outlines, humeri as tubes."""
     inner = (0.62 if view.projection == "AP" else 0.86) * patient.half_width
     lift = -2.0 * patient.shoulders
-    blade = np.array([[inner + 1.0, 0.5], [inner + 0.2, 6], [inner + 1.5, 12.5], [inner + 2.6, 13.0],
-                      [inner + 4.2, 7], [inner + 5.6, 2.6], [inner + 6.2, 0.2], [inner + 4.0, -0.3]])
+    blade = np.array(
+        [
+            [inner + 1.0, 0.5],
+            [inner + 0.2, 6],
+            [inner + 1.5, 12.5],
+            [inner + 2.6, 13.0],
+            [inner + 4.2, 7],
+            [inner + 5.6, 2.6],
+            [inner + 6.2, 0.2],
+            [inner + 4.0, -0.3],
+        ]
+    )
     crest = np.array([[inner + 0.5, 3.2], [inner + 3, 1.2], [inner + 7.5, -1.6]])
     layer = np.zeros(frame.shape, np.uint8)
     for sign in (-1, 1):
-        outline, ridge = (np.rint(frame.to_px(np.add(points, (0, lift)) * [sign, 1]) * 16).astype(np.int32)
-                          for points in (blade, crest))
+        outline, ridge = (
+            np.rint(frame.to_px(np.add(points, (0, lift)) * [sign, 1]) * 16).astype(np.int32)
+            for points in (blade, crest)
+        )
         cv2.fillPoly(layer, [outline], 90, cv2.LINE_AA, 4)
         cv2.polylines(layer, [outline], True, 160, max(1, round(0.35 * frame.px_per_cm)), cv2.LINE_AA, 4)
         cv2.polylines(layer, [ridge], False, 150, max(1, round(0.7 * frame.px_per_cm)), cv2.LINE_AA, 4)

@@ -20,8 +20,11 @@ from cxr.tables import write_csv
 RSNA, NIH = "rsna-pneumonia-detection-challenge", "data"
 SIZE = 512  # px; the real ones have 1024
 RSNA_CLASSES = {"Normal": 0.33, "No Lung Opacity / Not Normal": 0.44, "Lung Opacity": 0.23}
-RSNA_DISEASES = {"Normal": {"negative": 1.0}, "No Lung Opacity / Not Normal": {"atypical": 1.0},
-                 "Lung Opacity": {"typical": 0.6, "indeterminate": 0.4}}
+RSNA_DISEASES = {
+    "Normal": {"negative": 1.0},
+    "No Lung Opacity / Not Normal": {"atypical": 1.0},
+    "Lung Opacity": {"typical": 0.6, "indeterminate": 0.4},
+}
 NIH_DISEASES = {"negative": 0.44, "typical": 0.14, "indeterminate": 0.14, "atypical": 0.28}
 NIH_BOXED = ("Mass", "Nodule", "Pneumonia", "Effusion", "Atelectasis", "Pneumothorax", "Infiltration")  # rarest first
 NIH_BOX_NAMES = {"Infiltration": "Infiltrate"}  # BBox_List_2017.csv spells this one differently
@@ -66,15 +69,34 @@ def write_rsna_image(row: dict, root: Path, seed: int) -> np.ndarray:
     """Write stage_2_train_images/<patient_id>.dcm (8-bit baseline JPEG). Returns its boxes_xywh in whole pixels."""
     picture, name = _draw(row, "rsna", seed), row["patient_id"]
     _, jpeg = cv2.imencode(".jpg", to_uint8(picture.pixels), [cv2.IMWRITE_JPEG_QUALITY, 92])
-    uids = {f"{part}InstanceUID": f"1.2.276.0.7230010.3.1.{number}.{row['image'] + 1}"
-            for number, part in enumerate(("Study", "Series", "SOP"), start=2)}
+    uids = {
+        f"{part}InstanceUID": f"1.2.276.0.7230010.3.1.{number}.{row['image'] + 1}"
+        for number, part in enumerate(("Study", "Series", "SOP"), start=2)
+    }
     tags = {
-        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", **uids, "PatientID": name, "PatientName": name, "Modality": "CR",
-        "StudyDate": "19010101", "StudyTime": "000000.00", "ConversionType": "WSD", "BodyPartExamined": "CHEST",
-        "PatientSex": picture.sex, "PatientAge": str(picture.age), "ViewPosition": picture.projection,
-        "SeriesNumber": 1, "InstanceNumber": 1, "SeriesDescription": f"view: {picture.projection}", "Rows": SIZE,
-        "Columns": SIZE, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PhotometricInterpretation": "MONOCHROME2",
-        "PixelSpacing": [round(picture.pixel_mm, 3)] * 2, "LossyImageCompression": "01",
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.7",
+        **uids,
+        "PatientID": name,
+        "PatientName": name,
+        "Modality": "CR",
+        "StudyDate": "19010101",
+        "StudyTime": "000000.00",
+        "ConversionType": "WSD",
+        "BodyPartExamined": "CHEST",
+        "PatientSex": picture.sex,
+        "PatientAge": str(picture.age),
+        "ViewPosition": picture.projection,
+        "SeriesNumber": 1,
+        "InstanceNumber": 1,
+        "SeriesDescription": f"view: {picture.projection}",
+        "Rows": SIZE,
+        "Columns": SIZE,
+        "BitsAllocated": 8,
+        "BitsStored": 8,
+        "HighBit": 7,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "PixelSpacing": [round(picture.pixel_mm, 3)] * 2,
+        "LossyImageCompression": "01",
         "LossyImageCompressionMethod": "ISO_10918_1",
     }
     write_jpeg_dicom(root / "stage_2_train_images" / f"{name}.dcm", jpeg.tobytes(), tags)
@@ -133,13 +155,17 @@ def write_nih_tables(plan: pd.DataFrame, pictures: list[Picture], root: Path) ->
 
     Rows of the first release end with a comma, and names of columns hold commas inside brackets.
     """
-    entries = ["Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
-               "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"]
+    entries = [
+        "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+        "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
+    ]
     boxes = ["Image Index,Finding Label,Bbox [x,y,w,h],,,"]
     for row, picture in zip(plan.itertuples(), pictures, strict=True):
         labels, mm = "|".join(sorted(picture.findings)) or "No Finding", round(picture.pixel_mm, 3)
-        entries.append(f"{row.name},{labels},{row.follow_up},{row.patient},{picture.age},{picture.sex},"
-                       f"{picture.projection},{SIZE},{SIZE},{mm},{mm},")
+        entries.append(
+            f"{row.name},{labels},{row.follow_up},{row.patient},{picture.age},{picture.sex},"
+            f"{picture.projection},{SIZE},{SIZE},{mm},{mm},"
+        )
         if row.part == "test":  # the real boxes lie in the test part only
             boxes += [f"{row.name},{name},{x:.6f},{y:.6f},{w:.6f},{h:.6f}" for name, (x, y, w, h) in nih_boxes(picture)]
     lists = {f"{part}_list.txt": list(plan.loc[plan["part"] == part, "name"]) for part in ("train_val", "test")}

@@ -79,9 +79,7 @@ def plan_parts(studies: int | None, seed: int, like: Path | None, solution: Path
 
 def _draw(parts: list[Part], root: Path, seed: int, workers: int) -> list:
     """Draw every picture of every part; results in the order of the plans."""
-    jobs = [
-        delayed(part.draw)(row, root / part.folder, seed) for part in parts for row in part.plan.to_dict("records")
-    ]
+    jobs = [delayed(part.draw)(row, root / part.folder, seed) for part in parts for row in part.plan.to_dict("records")]
     results = Parallel(n_jobs=workers, batch_size=4, return_as="generator")(jobs)
     return list(tqdm(results, total=len(jobs), desc="phantom", unit="picture"))
 
@@ -99,11 +97,20 @@ def _from(least: int) -> Callable[[str], int]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="folder that gets input/ and solution.csv")
-    parser.add_argument("--studies", type=_from(MINIMUM_STUDIES), metavar="N",
-                        help=f"SIIM studies, a quarter is test (default {DEFAULT_STUDIES}, with --like all)")
+    parser.add_argument(
+        "--studies",
+        type=_from(MINIMUM_STUDIES),
+        metavar="N",
+        help=f"SIIM studies, a quarter is test (default {DEFAULT_STUDIES}, with --like all)",
+    )
     parser.add_argument("--seed", type=_from(0), default=0, help="same seed, same bytes (default 0)")
-    parser.add_argument("--like", type=Path, metavar="LABEL_DIR", help="folder with train_study_level.csv and "
-                        "train_image_level.csv, *meta*.csv for patients; their structure is taken over")
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="LABEL_DIR",
+        help="folder with train_study_level.csv and "
+        "train_image_level.csv, *meta*.csv for patients; their structure is taken over",
+    )
     parser.add_argument("--workers", type=_from(1), metavar="N", help="processes (default: one a core)")
 
 

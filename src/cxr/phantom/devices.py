@@ -44,8 +44,10 @@ def _curve(points: np.ndarray) -> np.ndarray:
     """Catmull-Rom spline through points [N x 2], eight steps a piece."""
     padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     t = np.linspace(0, 1, 9)[:-1, None]
-    pieces = [0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
-              for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False)]
+    pieces = [
+        0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+        for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False)
+    ]
     return np.concatenate([*pieces, points[-1:]])
 
 
@@ -69,27 +71,38 @@ def _tracheal_tube(tray: Tray) -> None:
 
 def _gastric_tube(tray: Tray) -> None:
     end = [(2.5, tray.height + 1), (5.5, tray.height + 4), (7.5, tray.height + 5)]
-    tray.wire([(0.4, -14), (0.3, 0), (0.2, 0.5 * tray.height), (0.8, 0.85 * tray.height), *end], 0.22,
-              1.3 * PLASTIC, 0.2)
+    tray.wire(
+        [(0.4, -14), (0.3, 0), (0.2, 0.5 * tray.height), (0.8, 0.85 * tray.height), *end], 0.22, 1.3 * PLASTIC, 0.2
+    )
 
 
 def _central_line(tray: Tray) -> None:
     side = tray.rng.choice([-1, 1])
     start = [(side * 5, -12), (side * 3.5, -3)] if tray.rng.random() < 0.6 else [(side * 14, 1.5), (side * 6, 0.5)]
-    tray.wire([*start, (-1.2, 0.2 * tray.height), (-2.2, 0.38 * tray.height), (-2.4, 0.5 * tray.height)], 0.2,
-              PLASTIC, 0.2)
+    tray.wire(
+        [*start, (-1.2, 0.2 * tray.height), (-2.2, 0.38 * tray.height), (-2.4, 0.5 * tray.height)], 0.2, PLASTIC, 0.2
+    )
 
 
 def _pacemaker(tray: Tray) -> None:
     side = 1 if tray.rng.random() < 0.8 else -1
     centre = np.array([side * 0.68 * tray.half, 0.2 * tray.height + tray.rng.normal(0, 1)])
     turn = np.linspace(0, 2 * np.pi, 40)
-    box = np.stack([np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** 0.5 * 2.3,
-                    np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** 0.5 * 2.0], 1)
+    box = np.stack(
+        [
+            np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** 0.5 * 2.3,
+            np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** 0.5 * 2.0,
+        ],
+        1,
+    )
     tray.shape(centre + box, 1.4 * METAL)
     tray.shape(centre + 0.6 * box, 0.6 * METAL)
-    upper = [np.add(centre, (0, -1.8)), np.add(centre, (-2 * side, -3.2)), (-0.5, 0.18 * tray.height),
-             (-2.4, 0.4 * tray.height)]
+    upper = [
+        np.add(centre, (0, -1.8)),
+        np.add(centre, (-2 * side, -3.2)),
+        (-0.5, 0.18 * tray.height),
+        (-2.4, 0.4 * tray.height),
+    ]
     tray.wire([*upper, (-2.6, 0.65 * tray.height), (-1.8, 0.72 * tray.height)], 0.16, 0.8 * METAL, 0.15)
     tray.wire([*upper, (-2.0, 0.8 * tray.height), (3.8, 0.95 * tray.height)], 0.16, 0.8 * METAL, 0.15)
 
@@ -103,8 +116,12 @@ def _sternal_wires(tray: Tray) -> None:
 
 def _chest_tube(tray: Tray) -> None:
     side = tray.rng.choice([-1, 1])
-    points = [(side * 1.5 * tray.half, 0.9 * tray.height), (side * 0.9 * tray.half, 0.7 * tray.height),
-              (side * 0.6 * tray.half, 0.4 * tray.height), (side * 0.5 * tray.half, 0.15 * tray.height)]
+    points = [
+        (side * 1.5 * tray.half, 0.9 * tray.height),
+        (side * 0.9 * tray.half, 0.7 * tray.height),
+        (side * 0.6 * tray.half, 0.4 * tray.height),
+        (side * 0.5 * tray.half, 0.15 * tray.height),
+    ]
     tray.wire(points, 0.75, 0.35 * PLASTIC)
     tray.wire(points, 0.12, 1.6 * PLASTIC)
 
@@ -114,8 +131,11 @@ def _port(tray: Tray) -> None:
     centre = (side * 0.6 * tray.half, 0.25 * tray.height)
     tray.disc(centre, 1.3, 0.45 * METAL)
     tray.disc(centre, 0.7, 0.4 * METAL)
-    tray.wire([centre, (side * 0.45 * tray.half, 0.02 * tray.height), (-1, 0.15 * tray.height),
-               (-2.2, 0.45 * tray.height)], 0.18, PLASTIC)
+    tray.wire(
+        [centre, (side * 0.45 * tray.half, 0.02 * tray.height), (-1, 0.15 * tray.height), (-2.2, 0.45 * tray.height)],
+        0.18,
+        PLASTIC,
+    )
 
 
 def _tubing_outside(tray: Tray) -> None:
@@ -148,10 +168,18 @@ def _buttons(tray: Tray) -> None:
 
 
 PENS: dict[str, Callable[[Tray], None]] = {
-    "ecg_leads": _ecg_leads, "tracheal_tube": _tracheal_tube, "gastric_tube": _gastric_tube,
-    "central_line": _central_line, "pacemaker": _pacemaker, "sternal_wires": _sternal_wires,
-    "chest_tube": _chest_tube, "port": _port, "tubing_outside": _tubing_outside, "skin_fold": _skin_fold,
-    "clips": _clips, "buttons": _buttons,
+    "ecg_leads": _ecg_leads,
+    "tracheal_tube": _tracheal_tube,
+    "gastric_tube": _gastric_tube,
+    "central_line": _central_line,
+    "pacemaker": _pacemaker,
+    "sternal_wires": _sternal_wires,
+    "chest_tube": _chest_tube,
+    "port": _port,
+    "tubing_outside": _tubing_outside,
+    "skin_fold": _skin_fold,
+    "clips": _clips,
+    "buttons": _buttons,
 }
 
 

@@ -90,10 +90,17 @@ def write_dicom(path: Path, pixels: np.ndarray, quirks: dict, tags: dict) -> Non
     compressed = quirks["transfer_syntax"] == "JPEG Lossless SV1"
     data = encapsulate([jpeg_lossless(values, bits)]) if compressed else values.tobytes()
     header = {
-        "SOPClassUID": STORAGE[quirks["modality"]], "Modality": quirks["modality"], "ImageType": ["DERIVED", "PRIMARY"],
-        "PhotometricInterpretation": quirks["photometric"], "Rows": values.shape[0], "Columns": values.shape[1],
-        "BitsAllocated": values.itemsize * 8, "BitsStored": bits, "HighBit": bits - 1,
-        **display_tags(values, quirks), **tags,
+        "SOPClassUID": STORAGE[quirks["modality"]],
+        "Modality": quirks["modality"],
+        "ImageType": ["DERIVED", "PRIMARY"],
+        "PhotometricInterpretation": quirks["photometric"],
+        "Rows": values.shape[0],
+        "Columns": values.shape[1],
+        "BitsAllocated": values.itemsize * 8,
+        "BitsStored": bits,
+        "HighBit": bits - 1,
+        **display_tags(values, quirks),
+        **tags,
     }
     if quirks["photometric"] == "MONOCHROME1":
         header["PresentationLUTShape"] = "INVERSE"  # as the real ones: says the same once more, must not invert twice

@@ -25,9 +25,18 @@ SIDE = 320  # px of the square to which every picture is stretched before it is 
 BANDS = {"fine": (0.7, 1.6), "middle": (1.6, 5.0), "coarse": (5.0, 14.0)}  # px of SIDE: the two Gaussians' sigmas
 STUDY_SHARES = {"negative": 0.28, "typical": 0.47, "indeterminate": 0.17, "atypical": 0.08}  # SIIM train set
 SIIM_LABELS = {  # from the label files of the SIIM train set alone, boxless duplicates dropped (6117 images)
-    "pictures": 6117, "with boxes, %": 70.2, "one box, %": 22.7, "two boxes, %": 72.5, "three or more, %": 4.8,
-    "box width": 0.218, "box width, SD": 0.075, "box height": 0.372, "box height, SD": 0.162, "box area": 0.088,
-    "box area, SD": 0.060, "mean boxes hit, %": 16.8,
+    "pictures": 6117,
+    "with boxes, %": 70.2,
+    "one box, %": 22.7,
+    "two boxes, %": 72.5,
+    "three or more, %": 4.8,
+    "box width": 0.218,
+    "box width, SD": 0.075,
+    "box height": 0.372,
+    "box height, SD": 0.162,
+    "box area": 0.088,
+    "box area, SD": 0.060,
+    "mean boxes hit, %": 16.8,
 }
 MEANING = {
     "with boxes, %": "pictures with at least one box; in the two columns of real pictures a choice of that set",
@@ -35,17 +44,17 @@ MEANING = {
     "box width": "share of the picture's width; height likewise; area is their product; SD over boxes",
     "mean boxes hit, %": "boxes with IoU > .5 against the mean box of their half of the picture",
     "ring contrast": "mean inside the box minus mean in a frame around it of a quarter of its sides, over the standard "
-                     "deviation in that frame; median over boxes. The frame holds chest wall and mediastinum",
+    "deviation in that frame; median over boxes. The frame holds chest wall and mediastinum",
     "brightness, d": "mean grey inside boxes, pictures standardised to mean 0 and SD 1, against the same boxes laid on "
-                     "boxless pictures: difference of means over pooled SD (Cohen's d)",
+    "boxless pictures: difference of means over pooled SD (Cohen's d)",
     "fine texture, d": "the same for the log of the mean squared band-pass (difference of Gaussians with sigmas "
-                       ".7 and 1.6 px at 320 px); noise, thin lines",
+    ".7 and 1.6 px at 320 px); noise, thin lines",
     "middle texture, d": "the same with 1.6 and 5 px: mottle, vessels, ribs",
     "coarse texture, d": "the same with 5 and 14 px",
     "thumbnail, d": "mean unsigned d over the cells of a 16 x 16 thumbnail, pictures with boxes against those without",
     "between pictures": "SD over pictures of the mean grey (0..1): exposure, habitus, window",
     "things a picture": "bright lines and spots narrower than 6 px at 320 px that stand out by over .12 of full scale, "
-                        "counted as connected components: leads, tubes, wires, letters, but sharp bones too",
+    "counted as connected components: leads, tubes, wires, letters, but sharp bones too",
 }
 
 Sample = tuple[np.ndarray, np.ndarray]  # pixels [H x W], uint8 or float 0..1, and boxes_xyxy [N x 4] in px
@@ -85,8 +94,10 @@ def _prepare(pixels: np.ndarray, boxes_xyxy: np.ndarray) -> Prepared:
     scale = 255.0 if pixels.dtype == np.uint8 else 1.0
     small = cv2.resize(pixels.astype(np.float32) / scale, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     level = (small - small.mean()) / max(float(small.std()), 1e-6)
-    power = {name: (cv2.GaussianBlur(level, (0, 0), low) - cv2.GaussianBlur(level, (0, 0), high)) ** 2
-             for name, (low, high) in BANDS.items()}
+    power = {
+        name: (cv2.GaussianBlur(level, (0, 0), low) - cv2.GaussianBlur(level, (0, 0), high)) ** 2
+        for name, (low, high) in BANDS.items()
+    }
     opened = cv2.morphologyEx(small, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
     marks = ((small - opened) > 0.12).astype(np.uint8)
     areas = cv2.connectedComponentsWithStats(marks)[2][1:, cv2.CC_STAT_AREA]
@@ -138,8 +149,10 @@ def _lesion_contrast(boxed: list[Prepared], free: list[Prepared]) -> dict[str, f
     values["brightness, d"] = _cohen_d(brightness(inside), brightness(outside))
     for band in BANDS:
         values[f"{band} texture, d"] = _cohen_d(texture(inside, band), texture(outside, band))
-    cells = [np.array([cv2.resize(item.pixels, (16, 16), interpolation=cv2.INTER_AREA) for item in part])
-             for part in (boxed, free)]
+    cells = [
+        np.array([cv2.resize(item.pixels, (16, 16), interpolation=cv2.INTER_AREA) for item in part])
+        for part in (boxed, free)
+    ]
     values["thumbnail, d"] = np.abs(_cohen_d(*cells)).mean()
     return values
 

@@ -49,18 +49,36 @@ def draw_disease(rng: np.random.Generator, study_class: str) -> Disease:
     return Disease(study_class, tuple(makers[study_class](rng)))
 
 
-def _patch(rng: np.random.Generator, side: int, u: tuple[float, float], v: tuple[float, float], density: float,
-           group: int, kind: str = "ground_glass", mottle: float | None = None) -> Lesion:
+def _patch(
+    rng: np.random.Generator,
+    side: int,
+    u: tuple[float, float],
+    v: tuple[float, float],
+    density: float,
+    group: int,
+    kind: str = "ground_glass",
+    mottle: float | None = None,
+) -> Lesion:
     """A patch between the lung coordinates u = (inner, outer) and v = (upper, lower)."""
     mottle = rng.uniform(0.09, 0.15) if mottle is None else mottle
-    fields = dict(kind=kind, side=side, u=(u[0] + u[1]) / 2, v=(v[0] + v[1]) / 2, ru=(u[1] - u[0]) / 2,
-                  rv=max((v[1] - v[0]) / 2, 0.07), density=density, patch=rng.uniform(0.2, 0.5), mottle=mottle,
-                  group=group, seed=int(rng.integers(2**31)))
+    fields = dict(
+        kind=kind,
+        side=side,
+        u=(u[0] + u[1]) / 2,
+        v=(v[0] + v[1]) / 2,
+        ru=(u[1] - u[0]) / 2,
+        rv=max((v[1] - v[0]) / 2, 0.07),
+        density=density,
+        patch=rng.uniform(0.2, 0.5),
+        mottle=mottle,
+        group=group,
+        seed=int(rng.integers(2**31)),
+    )
     return Lesion(**plain(fields))
 
 
 def _density(rng: np.random.Generator) -> float:
-    return float(np.clip(np.exp(rng.normal(np.log(0.14), 0.4)), 0.05, 0.4))
+    return float(np.clip(np.exp(rng.normal(np.log(0.12), 0.4)), 0.05, 0.4))
 
 
 def _typical(rng: np.random.Generator) -> list[Lesion]:
@@ -106,8 +124,19 @@ def _atypical(rng: np.random.Generator) -> list[Lesion]:
         return [_patch(rng, side, (0, 1.05), v, rng.uniform(0.4, 0.75), 0 if boxed else -1, "lobar", 0.06)]
     if pattern == "effusion":
         sides = [side] if rng.random() < 0.7 else [RIGHT, LEFT]
-        return [_patch(rng, one, (0, 1), (rng.uniform(0.62, 0.9), 1.3), rng.uniform(0.7, 0.95),
-                       group if boxed else -1, "effusion", 0.03) for group, one in enumerate(sides)]
+        return [
+            _patch(
+                rng,
+                one,
+                (0, 1),
+                (rng.uniform(0.62, 0.9), 1.3),
+                rng.uniform(0.7, 0.95),
+                group if boxed else -1,
+                "effusion",
+                0.03,
+            )
+            for group, one in enumerate(sides)
+        ]
     if pattern == "nodules":
         count = int(rng.choice([1, 2, 3, 5], p=[0.45, 0.25, 0.15, 0.15]))
         groups = [group if boxed and group < 3 else -1 for group in range(count)]
@@ -118,8 +147,19 @@ def _atypical(rng: np.random.Generator) -> list[Lesion]:
 
 def _nodule(rng: np.random.Generator, side: int, group: int) -> Lesion:
     radius = rng.uniform(0.04, 0.12)
-    return Lesion("nodule", side, rng.uniform(0.2, 0.85), rng.uniform(0.15, 0.88), radius * 1.7, radius,
-                  rng.uniform(0.45, 0.75), 0.1, 0.05, group, int(rng.integers(2**31)))
+    return Lesion(
+        "nodule",
+        side,
+        rng.uniform(0.2, 0.85),
+        rng.uniform(0.15, 0.88),
+        radius * 1.7,
+        radius,
+        rng.uniform(0.45, 0.75),
+        0.1,
+        0.05,
+        group,
+        int(rng.integers(2**31)),
+    )
 
 
 def fill_share(lesion: Lesion, frame: Frame, chest: Chest) -> tuple[np.ndarray, np.ndarray]:
@@ -142,8 +182,14 @@ def fill_share(lesion: Lesion, frame: Frame, chest: Chest) -> tuple[np.ndarray, 
     return np.clip(extent * share, 0, 0.97).astype(np.float32), extent.astype(np.float32)
 
 
-def annotate(lesions: tuple[Lesion, ...], extents: list[np.ndarray], chest: Chest, scale: tuple[float, float],
-             size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def annotate(
+    lesions: tuple[Lesion, ...],
+    extents: list[np.ndarray],
+    chest: Chest,
+    scale: tuple[float, float],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> np.ndarray:
     """boxes_xyxy float [N x 4] in picture px around what can be seen, drawn with the scatter of a human hand.
 
     `scale`: picture px per working px along x and y; `size`: (height, width) of the picture.
@@ -175,9 +221,14 @@ def _bounds(visible: np.ndarray) -> np.ndarray | None:
     return np.array([ends[0][0], ends[1][0], ends[0][1], ends[1][1]], float)
 
 
-FINDINGS = {"ground_glass": ("Infiltration",), "consolidation": ("Infiltration", "Consolidation"),
-            "lobar": ("Consolidation", "Pneumonia"), "effusion": ("Effusion",), "nodule": ("Nodule",),
-            "pneumothorax": ("Pneumothorax",)}
+FINDINGS = {
+    "ground_glass": ("Infiltration",),
+    "consolidation": ("Infiltration", "Consolidation"),
+    "lobar": ("Consolidation", "Pneumonia"),
+    "effusion": ("Effusion",),
+    "nodule": ("Nodule",),
+    "pneumothorax": ("Pneumothorax",),
+}
 
 
 def findings_of(disease: Disease) -> set[str]:

@@ -32,8 +32,9 @@ def burn_in(picture: np.ndarray, view: View) -> np.ndarray:
     return picture
 
 
-def _letter(picture: np.ndarray, text: str, place: tuple[float, float], size: float, degrees: float,
-            rng: np.random.Generator) -> None:
+def _letter(
+    picture: np.ndarray, text: str, place: tuple[float, float], size: float, degrees: float, rng: np.random.Generator
+) -> None:
     """Write text at `place` (shares of width and height), `size` its share of the height, in place."""
     height, width = picture.shape
     scale, thick = size * height / 22, max(1, round(size * height / 9 * rng.uniform(0.7, 1.2)))

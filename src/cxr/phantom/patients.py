@@ -43,31 +43,37 @@ def draw_patient(rng: np.random.Generator) -> Patient:
     size = rng.normal(1.0 if sex == "M" else 0.91, 0.06)
     age = int(np.clip(rng.normal(56, 17), 16, 95))
     weight = np.clip(rng.gamma(3, 0.4), 0.15, 3.2)
-    return Patient(**plain(dict(
-        sex=sex,
-        age=age,
-        half_width=14.0 * size * rng.normal(1, 0.05),
-        lung_height=22.5 * size * rng.normal(1, 0.07),
-        depth=9.5 * size * rng.normal(1, 0.08) + 0.5 * weight,
-        fat=1.2 + 1.6 * weight,
-        breast=float(np.clip(rng.normal(0.55, 0.25), 0, 1) if sex == "F" else np.clip(rng.normal(0, 0.15), 0, 1)),
-        breast_sag=rng.uniform(-1, 1),
-        heart=float(np.clip(rng.normal(0.45 + 0.001 * (age - 50), 0.055), 0.34, 0.66)),
-        heart_tilt=rng.uniform(0.2, 0.75),
-        aorta=float(np.clip(rng.normal(0.2 + 0.008 * (age - 30), 0.2), 0, 1)),
-        dome_shape=rng.uniform(2.8, 5.5),
-        left_dome=rng.normal(1.2, 0.6) + rng.normal(0, 2.2) * (rng.random() < 0.3),
-        rib_spacing=rng.normal(2.45, 0.16) * size,
-        rib_slope=rng.uniform(0.75, 1.25),
-        rib_phase=rng.uniform(-0.4, 0.4),
-        bone=float(np.clip(rng.normal(1.1 - 0.005 * (age - 30), 0.15), 0.5, 1.4)),
-        spine_bend=rng.normal(0, 0.5),
-        shoulders=rng.uniform(-1, 1),
-        lung_density=float(np.clip(rng.normal(0.26, 0.05), 0.13, 0.42)),
-        gravity=rng.uniform(-0.15, 0.55),
-        vessels=rng.uniform(0.6, 1.4),
-        scars=int(rng.poisson(0.35)),
-        pleura=float(rng.uniform(0.3, 1) if rng.random() < 0.08 else 0),
-        gas=rng.uniform(0, 1),
-        seed=int(rng.integers(2**31)),
-    )))
+    return Patient(
+        **plain(
+            dict(
+                sex=sex,
+                age=age,
+                half_width=14.0 * size * rng.normal(1, 0.05),
+                lung_height=22.5 * size * rng.normal(1, 0.07),
+                depth=9.5 * size * rng.normal(1, 0.08) + 0.5 * weight,
+                fat=1.2 + 1.6 * weight,
+                breast=float(
+                    np.clip(rng.normal(0.55, 0.25), 0, 1) if sex == "F" else np.clip(rng.normal(0, 0.15), 0, 1)
+                ),
+                breast_sag=rng.uniform(-1, 1),
+                heart=float(np.clip(rng.normal(0.45 + 0.001 * (age - 50), 0.055), 0.34, 0.66)),
+                heart_tilt=rng.uniform(0.2, 0.75),
+                aorta=float(np.clip(rng.normal(0.2 + 0.008 * (age - 30), 0.2), 0, 1)),
+                dome_shape=rng.uniform(2.8, 5.5),
+                left_dome=rng.normal(1.2, 0.6) + rng.normal(0, 2.2) * (rng.random() < 0.3),
+                rib_spacing=rng.normal(2.45, 0.16) * size,
+                rib_slope=rng.uniform(0.75, 1.25),
+                rib_phase=rng.uniform(-0.4, 0.4),
+                bone=float(np.clip(rng.normal(1.1 - 0.005 * (age - 30), 0.15), 0.5, 1.4)),
+                spine_bend=rng.normal(0, 0.5),
+                shoulders=rng.uniform(-1, 1),
+                lung_density=float(np.clip(rng.normal(0.26, 0.05), 0.13, 0.42)),
+                gravity=rng.uniform(-0.15, 0.55),
+                vessels=rng.uniform(0.6, 1.4),
+                scars=int(rng.poisson(0.35)),
+                pleura=float(rng.uniform(0.3, 1) if rng.random() < 0.08 else 0),
+                gas=rng.uniform(0, 1),
+                seed=int(rng.integers(2**31)),
+            )
+        )
+    )

@@ -85,8 +85,10 @@ def structure_like(rng: np.random.Generator, folder: Path, studies: int | None) 
     table["box_counts"] = table["study"].map(found)
     lost = table["box_counts"].isna().sum()
     if lost:
-        raise DataFault(f"{folder}: {lost} studies of train_study_level.csv have no image in train_image_level.csv; "
-                        f"ids there end {IMAGE_SUFFIX}, take both files of one release")
+        raise DataFault(
+            f"{folder}: {lost} studies of train_study_level.csv have no image in train_image_level.csv; "
+            f"ids there end {IMAGE_SUFFIX}, take both files of one release"
+        )
     table["box_counts"] = table["box_counts"].map(lambda counts: tuple(sorted(counts, reverse=True)))
     table["patient"] = _patients_like(rng, folder, table["study"])
     return _draw_patients(rng, table, len(table) if studies is None else studies, folder)

@@ -20,8 +20,18 @@ SHARES = {
     "stored_range": {"full": 0.60, "partial": 0.40},
     "modality": {"CR": 0.55, "DX": 0.45},
     "body_part": {
-        "CHEST": 0.55, "PORT CHEST": 0.12, "TORAX": 0.09, "THORAX": 0.06, "": 0.06, "PECHO": 0.03, "Pecho": 0.02,
-        "2- TORAX": 0.015, "T\u00d2RAX": 0.015, "SKULL": 0.015, "ABDOMEN": 0.015, "CLAVICLE": 0.01,
+        "CHEST": 0.55,
+        "PORT CHEST": 0.12,
+        "TORAX": 0.09,
+        "THORAX": 0.06,
+        "": 0.06,
+        "PECHO": 0.03,
+        "Pecho": 0.02,
+        "2- TORAX": 0.015,
+        "T\u00d2RAX": 0.015,
+        "SKULL": 0.015,
+        "ABDOMEN": 0.015,
+        "CLAVICLE": 0.01,
     },
     "series_number": {1: 0.94, "": 0.04, 2: 0.012, 1001: 0.004, 3: 0.004},
     "has_sex": {True: 0.97, False: 0.03},
@@ -32,7 +42,14 @@ SHARES = {
 
 
 PIXEL_QUIRKS = [  # what decides the stored values and how they are shown
-    "photometric", "bits_stored", "voi", "window_function", "rescale", "stored_range", "range_low", "range_high",
+    "photometric",
+    "bits_stored",
+    "voi",
+    "window_function",
+    "rescale",
+    "stored_range",
+    "range_low",
+    "range_high",
 ]
 
 

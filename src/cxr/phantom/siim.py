@@ -41,10 +41,18 @@ def fit_frame(pixels: np.ndarray, boxes_xyxy: np.ndarray, crosses_border: bool) 
 def header_tags(row: dict, picture) -> dict:
     """Header of one image; optional elements are left out where the plan says so."""
     tags = {
-        "SOPInstanceUID": row["image_id"], "StudyInstanceUID": row["study_id"], "SeriesInstanceUID": row["series_id"],
-        "PatientID": row["patient_id"], "PatientName": row["patient_name"], "PatientIdentityRemoved": "YES",
-        "StudyID": "", "AccessionNumber": "", "StudyDate": "", "BodyPartExamined": row["body_part"],
-        "SeriesNumber": row["series_number"], "InstanceNumber": 1,
+        "SOPInstanceUID": row["image_id"],
+        "StudyInstanceUID": row["study_id"],
+        "SeriesInstanceUID": row["series_id"],
+        "PatientID": row["patient_id"],
+        "PatientName": row["patient_name"],
+        "PatientIdentityRemoved": "YES",
+        "StudyID": "",
+        "AccessionNumber": "",
+        "StudyDate": "",
+        "BodyPartExamined": row["body_part"],
+        "SeriesNumber": row["series_number"],
+        "InstanceNumber": 1,
     }
     spacing = [round(picture.pixel_mm, 4)] * 2
     optional = {
@@ -71,10 +79,15 @@ def format_boxes(boxes_xyxy: np.ndarray) -> tuple[str, str]:
 def write_tables(plan: pd.DataFrame, boxes: list[np.ndarray], root: Path, solution: Path) -> None:
     """train_image_level.csv, train_study_level.csv, sample_submission.csv below `root`; the truth of test elsewhere."""
     texts = [format_boxes(found) for found in boxes]
-    images = pd.DataFrame({
-        "id": plan["image_id"] + IMAGE_SUFFIX, "boxes": [text[0] for text in texts],
-        "label": [text[1] for text in texts], "StudyInstanceUID": plan["study_id"], "part": plan["part"],
-    }).sort_values("id")
+    images = pd.DataFrame(
+        {
+            "id": plan["image_id"] + IMAGE_SUFFIX,
+            "boxes": [text[0] for text in texts],
+            "label": [text[1] for text in texts],
+            "StudyInstanceUID": plan["study_id"],
+            "part": plan["part"],
+        }
+    ).sort_values("id")
     studies = plan.drop_duplicates("study_id").sort_values("study_id")
     studies["id"] = studies["study_id"] + STUDY_SUFFIX
     train = images[images["part"] == "train"].drop(columns="part")
@@ -83,10 +96,12 @@ def write_tables(plan: pd.DataFrame, boxes: list[np.ndarray], root: Path, soluti
     one_hot = {column: (level["study_class"] == name).astype(int) for column, name in STUDY_COLUMNS.items()}
     write_csv(pd.DataFrame({"id": level["id"], **one_hot}), root / "train_study_level.csv")
     level, test = studies[studies["part"] == "test"], images[images["part"] == "test"]
-    truth = pd.DataFrame({
-        "id": [*level["id"], *test["id"]],
-        "PredictionString": [*(level["study_class"] + " 1 0 0 1 1"), *test["label"]],
-    })
+    truth = pd.DataFrame(
+        {
+            "id": [*level["id"], *test["id"]],
+            "PredictionString": [*(level["study_class"] + " 1 0 0 1 1"), *test["label"]],
+        }
+    )
     write_csv(truth, solution)
     blank = [BLANK[STUDY_SUFFIX]] * len(level) + [BLANK[IMAGE_SUFFIX]] * len(test)
     write_csv(truth.assign(PredictionString=blank), root / "sample_submission.csv")

@@ -8,9 +8,14 @@ import numpy as np
 
 def plain(fields: dict) -> dict:
     """NumPy scalars as Python numbers: a float64 scalar would turn every float32 array that it touches into float64."""
-    return {name: value.item() if isinstance(value, np.generic) else
-            tuple(part.item() if isinstance(part, np.generic) else part for part in value) if isinstance(value, tuple)
-            else value for name, value in fields.items()}
+    return {
+        name: value.item()
+        if isinstance(value, np.generic)
+        else tuple(part.item() if isinstance(part, np.generic) else part for part in value)
+        if isinstance(value, tuple)
+        else value
+        for name, value in fields.items()
+    }
 
 
 def smooth_step(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -29,8 +34,9 @@ def dome(squared: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(1 - squared, 0))
 
 
-def ellipse_r2(x: np.ndarray, y: np.ndarray, centre: tuple[float, float], axes: tuple[float, float],
-               tilt: float = 0.0) -> np.ndarray:
+def ellipse_r2(
+    x: np.ndarray, y: np.ndarray, centre: tuple[float, float], axes: tuple[float, float], tilt: float = 0.0
+) -> np.ndarray:
     """Squared relative radius of an ellipse with half axes `axes`, turned by `tilt` radians (clockwise on screen)."""
     dx, dy = x - float(centre[0]), y - float(centre[1])
     cos, sin = math.cos(tilt), math.sin(tilt)
@@ -38,8 +44,9 @@ def ellipse_r2(x: np.ndarray, y: np.ndarray, centre: tuple[float, float], axes: 
     return along * along + across * across
 
 
-def noise(rng: np.random.Generator, shape: tuple[int, int], grain: float, octaves: int = 1,
-          gain: float = 0.5) -> np.ndarray:
+def noise(
+    rng: np.random.Generator, shape: tuple[int, int], grain: float, octaves: int = 1, gain: float = 0.5
+) -> np.ndarray:
     """Smooth noise of mean 0 and standard deviation about 1, float32 [H x W].
 
     `grain` is the size of the largest blobs in px; every further octave halves it and weighs `gain` times as much.

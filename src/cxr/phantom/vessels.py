@@ -51,8 +51,9 @@ def _scars(patient: Patient, frame: Frame, chest: Chest, rng: np.random.Generato
     return streaks + 3 * patient.pleura * cap * smooth_step(chest.lateral, 0.3, 0.6)
 
 
-def _draw_tree(layer: np.ndarray, patient: Patient, frame: Frame, chest: Chest, sign: int,
-               rng: np.random.Generator) -> None:
+def _draw_tree(
+    layer: np.ndarray, patient: Patient, frame: Frame, chest: Chest, sign: int, rng: np.random.Generator
+) -> None:
     """Grow all branches of one generation at a time; draw thin ones first, so that trunks lie on top."""
     trunks = 7
     places = np.stack([sign * rng.uniform(2.4, 3.6, trunks), chest.height * rng.uniform(0.36, 0.5, trunks)], 1)

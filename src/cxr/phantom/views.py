@@ -71,8 +71,9 @@ class Frame:
         matrix[:, :2] = self.turning.T * step
         matrix[:, 2] = np.add(self.centre, (NOISE_EXTENT / 2, NOISE_EXTENT / 3)) * NOISE_DENSITY
         matrix[:, 2] -= matrix[:, :2] @ (np.array(self.shape[::-1]) / 2 - 0.5)
-        return cv2.warpAffine(tile, matrix, self.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                              borderMode=cv2.BORDER_REFLECT)
+        return cv2.warpAffine(
+            tile, matrix, self.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT
+        )
 
 
 DEVICE_ODDS = {  # chance on a portable AP, on a PA exposure
@@ -111,20 +112,32 @@ def draw_view(rng: np.random.Generator, patient: Patient, longer_side: tuple[int
     field = float(max(across, down) if rng.random() < 0.7 else 0.5 * (across + down))
     magnified = 0.94 if portable else 1.0
     black, white = rng.uniform(-0.02, 0.25) + (0.2 * rng.random() if portable else 0), rng.uniform(0.62, 0.95)
-    return View(**plain(dict(
-        projection=projection, height=height, width=width, field_cm=field * magnified,
-        angle=rng.normal(0, 0.05 if portable else 0.02),
-        shift_cm=(rng.normal(0, 1.7), rng.normal(0, 2.1)),
-        turn=float(np.clip(rng.normal(0, 0.4), -1, 1)), inspiration=inspiration,
-        breath=rng.uniform(0.06, 0.5 if portable else 0.2),
-        arm=rng.uniform(1, 6), scatter=rng.uniform(0.35, 1.1) if portable else rng.uniform(0.1, 0.45),
-        exposure=float(np.exp(np.clip(rng.normal(0.1, 0.5), -0.6, 1.5))),
-        window=(black, white), gamma=float(np.exp(rng.normal(-0.05, 0.2))),
-        sharpen=rng.uniform(0, 1.1), gradient=(rng.normal(0, 0.3), rng.normal(0, 0.3)),
-        haze=(abs(rng.normal(0, 1.5)), abs(rng.normal(0, 1.5))),
-        devices=tuple(name for name, odds in DEVICE_ODDS.items() if rng.random() < odds[0 if portable else 1]),
-        border=_draw_border(rng), seed=int(rng.integers(2**31)),
-    )))
+    return View(
+        **plain(
+            dict(
+                projection=projection,
+                height=height,
+                width=width,
+                field_cm=field * magnified,
+                angle=rng.normal(0, 0.05 if portable else 0.02),
+                shift_cm=(rng.normal(0, 1.7), rng.normal(0, 2.1)),
+                turn=float(np.clip(rng.normal(0, 0.4), -1, 1)),
+                inspiration=inspiration,
+                breath=rng.uniform(0.06, 0.5 if portable else 0.2),
+                arm=rng.uniform(1, 6),
+                scatter=rng.uniform(0.35, 1.1) if portable else rng.uniform(0.1, 0.45),
+                exposure=float(np.exp(np.clip(rng.normal(0.1, 0.5), -0.6, 1.5))),
+                window=(black, white),
+                gamma=float(np.exp(rng.normal(-0.05, 0.2))),
+                sharpen=rng.uniform(0, 1.1),
+                gradient=(rng.normal(0, 0.3), rng.normal(0, 0.3)),
+                haze=(abs(rng.normal(0, 1.5)), abs(rng.normal(0, 1.5))),
+                devices=tuple(name for name, odds in DEVICE_ODDS.items() if rng.random() < odds[0 if portable else 1]),
+                border=_draw_border(rng),
+                seed=int(rng.integers(2**31)),
+            )
+        )
+    )
 
 
 def _draw_border(rng: np.random.Generator) -> tuple[float, float, float, float]:

@@ -104,7 +104,7 @@ def _train_study_fold(
     seconds = workspace.clock.share(workspace.profile.budget.study_share, images["fold"].nunique() - fold)
     recipe = Recipe(
         settings.epochs,
-        settings.lr,
+        settings.lr if weights else settings.lr_random,
         settings.weight_decay,
         settings.warmup_fraction,
         {"class": 1.0, "mask": settings.mask_weight},

@@ -72,11 +72,15 @@ def train_yolo(
             flush=True,
         )
 
+    threads = torch.get_num_threads()
+    # on a CPU ultralytics leaves torch one thread less than there are cores: on two cores, half the speed
+    model.add_callback("on_train_start", lambda trainer: torch.set_num_threads(threads))
     model.add_callback("on_train_batch_end", stop_in_time)
     model.add_callback("on_train_epoch_end", say)
     scratch = folder / "ultralytics"
     shutil.rmtree(scratch, ignore_errors=True)
     model.train(data=str(data_yaml), project=str(folder), name=scratch.name, exist_ok=True, **train_arguments(settings))
+    torch.set_num_threads(threads)
     trained = model.trainer.ema.ema
     write_json({"model": settings.model, "yaml": trained.yaml, "classes": 1}, folder / "model.json")
     epochs = keep_metrics(scratch / "results.csv", folder / "metrics.csv")
