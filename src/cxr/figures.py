@@ -103,7 +103,7 @@ def fold_balance(balance: pd.DataFrame, classes: Sequence[str]) -> Picture:
 
 
 def score_bars(scores: Mapping[str, Mapping[str, float]] | None, keys: Sequence[str]) -> Picture | None:
-    """Average precision by class of several submissions, with intervals `<key>_low` to `<key>_high`; None without any."""
+    """Average precision by class of several submissions, with intervals `<key>_low`, `<key>_high`; None without any."""
     if not scores:
         return None
     figure = Picture(7.5, 2.8)

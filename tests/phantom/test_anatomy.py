@@ -16,8 +16,16 @@ HEALTHY = Disease("negative")
 def patient_and_view(seed=0, size=240, **changes):
     rng = np.random.default_rng(seed)
     patient = draw_patient(rng)
-    plain = dict(devices=(), border=(0.0, 0.0, 0.0, 0.0), angle=0.0, turn=0.0, window=(0.1, 0.9), gamma=1.0,
-                 height=size, width=size)
+    plain = dict(
+        devices=(),
+        border=(0.0, 0.0, 0.0, 0.0),
+        angle=0.0,
+        turn=0.0,
+        window=(0.1, 0.9),
+        gamma=1.0,
+        height=size,
+        width=size,
+    )
     return patient, replace(draw_view(rng, patient), **(plain | changes))
 
 
@@ -55,8 +63,10 @@ def test_left_and_right_are_the_patients(healthy):
 
 
 def test_the_right_lung_is_the_larger_one_and_lungs_fill_a_plausible_share():
-    shares = [{name: mask.mean() for name, mask in render(*patient_and_view(seed), HEALTHY).masks.items()}
-              for seed in range(8)]
+    shares = [
+        {name: mask.mean() for name, mask in render(*patient_and_view(seed), HEALTHY).masks.items()}
+        for seed in range(8)
+    ]
     assert np.mean([share["right_lung"] > share["left_lung"] for share in shares]) >= 0.75
     assert all(0.1 < share["right_lung"] + share["left_lung"] < 0.6 for share in shares)
 
@@ -91,8 +101,10 @@ def test_the_heart_has_the_width_the_patient_was_given_and_ap_magnifies_it():
 
 def test_breathing_in_lengthens_the_lungs():
     patient, view = patient_and_view(8, projection="PA", field_cm=55.0, shift_cm=(0.0, 0.0))
-    long, short = (render(patient, replace(view, inspiration=depth), HEALTHY).masks["right_lung"].any(axis=1).sum()
-                   for depth in (1.0, 0.75))
+    long, short = (
+        render(patient, replace(view, inspiration=depth), HEALTHY).masks["right_lung"].any(axis=1).sum()
+        for depth in (1.0, 0.75)
+    )
     assert short / long == pytest.approx(0.79, abs=0.06)  # (.75 H + fall of the dome) / (H + fall)
 
 

@@ -119,8 +119,9 @@ def header_columns(plan):
 
 def leaking(plan):
     """Names of what an image's header tells that depends on its class (chi-square over all images, p < 1e-4)."""
-    plan = plan.assign(images=plan.groupby("study_id")["image_id"].transform("size").clip(upper=3),
-                       first_digit=plan["image_id"].str[0])
+    plan = plan.assign(
+        images=plan.groupby("study_id")["image_id"].transform("size").clip(upper=3), first_digit=plan["image_id"].str[0]
+    )
     for name in ("range_low", "range_high"):
         plan[name] = pd.qcut(plan[name], 6, duplicates="drop").astype(str)
     tables = {name: pd.crosstab(plan[name].astype(str), plan["study_class"]) for name in header_columns(plan)}

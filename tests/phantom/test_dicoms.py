@@ -8,11 +8,23 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from cxr.phantom.dicoms import jpeg_lossless, stored_values, write_dicom, write_jpeg_dicom
 
 PLAIN = {
-    "photometric": "MONOCHROME2", "bits_stored": 12, "transfer_syntax": "Explicit VR Little Endian", "voi": "none",
-    "window_function": "", "rescale": "absent", "range_low": 0.0, "range_high": 1.0, "modality": "CR",
+    "photometric": "MONOCHROME2",
+    "bits_stored": 12,
+    "transfer_syntax": "Explicit VR Little Endian",
+    "voi": "none",
+    "window_function": "",
+    "rescale": "absent",
+    "range_low": 0.0,
+    "range_high": 1.0,
+    "modality": "CR",
 }
-TAGS = {"SOPInstanceUID": "0123456789ab", "StudyInstanceUID": "ba9876543210", "SeriesInstanceUID": "00ff00ff00ff",
-        "PatientID": "77aa77aa77aa", "BodyPartExamined": "T\u00d2RAX"}
+TAGS = {
+    "SOPInstanceUID": "0123456789ab",
+    "StudyInstanceUID": "ba9876543210",
+    "SeriesInstanceUID": "00ff00ff00ff",
+    "PatientID": "77aa77aa77aa",
+    "BodyPartExamined": "T\u00d2RAX",
+}
 
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR UI", "ignore:Applying a VOI LUT on a float")
 
@@ -49,8 +61,15 @@ def test_every_way_of_storing_shows_the_drawn_picture(tmp_path, drawn, bits, pho
     for number, (voi, rescale, high) in enumerate(ways):
         if (voi, rescale) == ("lut", "shifted"):
             continue  # never planned: a look-up table cannot start at a negative value
-        quirks = {**PLAIN, "bits_stored": bits, "photometric": photometric, "voi": voi, "rescale": rescale,
-                  "range_high": high, "window_function": "LINEAR" if number % 2 else ""}
+        quirks = {
+            **PLAIN,
+            "bits_stored": bits,
+            "photometric": photometric,
+            "voi": voi,
+            "rescale": rescale,
+            "range_high": high,
+            "window_function": "LINEAR" if number % 2 else "",
+        }
         write_dicom(tmp_path / f"{number}.dcm", drawn, quirks, TAGS)
         shown = show(tmp_path / f"{number}.dcm")
         assert np.corrcoef(shown.ravel(), drawn.ravel())[0, 1] > 0.98, quirks

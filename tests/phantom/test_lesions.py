@@ -10,21 +10,46 @@ from cxr.labels import STUDY_CLASSES
 from cxr.phantom.anatomy import draw_patient, draw_view, render
 from cxr.phantom.lesions import LEFT, RIGHT, Disease, Lesion, draw_disease
 
-NIH = {"Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis", "Hernia",
-       "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax"}
+NIH = {
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Effusion",
+    "Emphysema",
+    "Fibrosis",
+    "Hernia",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pleural_Thickening",
+    "Pneumonia",
+    "Pneumothorax",
+}
 
 
 def plain_view(seed=0, size=300):
     rng = np.random.default_rng(seed)
     patient = draw_patient(rng)
-    return patient, replace(draw_view(rng, patient), devices=(), border=(0.0,) * 4, angle=0.0, shift_cm=(0.0, 0.0),
-                            height=size, width=size, exposure=50.0, sharpen=0.0,
-                            window=(0.1, 0.9), gamma=1.0)
+    return patient, replace(
+        draw_view(rng, patient),
+        devices=(),
+        border=(0.0,) * 4,
+        angle=0.0,
+        shift_cm=(0.0, 0.0),
+        height=size,
+        width=size,
+        exposure=50.0,
+        sharpen=0.0,
+        window=(0.1, 0.9),
+        gamma=1.0,
+    )
 
 
 def lesion(kind="ground_glass", **changes):
-    values = dict(kind=kind, side=RIGHT, u=0.6, v=0.6, ru=0.35, rv=0.25, density=0.3, patch=0.3, mottle=0.08, group=0,
-                  seed=5)
+    values = dict(
+        kind=kind, side=RIGHT, u=0.6, v=0.6, ru=0.35, rv=0.25, density=0.3, patch=0.3, mottle=0.08, group=0, seed=5
+    )
     return Lesion(**(values | changes))
 
 
@@ -65,8 +90,12 @@ def test_atypical_kinds_and_names():
     kinds = Counter(item.kind for disease in many("atypical") for item in disease.lesions)
     assert set(kinds) == {"lobar", "effusion", "nodule", "pneumothorax"}
     patient, view = plain_view(1)
-    names = {name for study_class in STUDY_CLASSES for seed in range(6)
-             for name in render(patient, view, draw_disease(np.random.default_rng(seed), study_class)).findings}
+    names = {
+        name
+        for study_class in STUDY_CLASSES
+        for seed in range(6)
+        for name in render(patient, view, draw_disease(np.random.default_rng(seed), study_class)).findings
+    }
     assert names <= NIH and "Infiltration" in names
 
 
@@ -74,7 +103,7 @@ def test_the_change_lies_inside_the_box():
     patient, view = plain_view(2)
     sick = render(patient, view, Disease("indeterminate", (lesion(),)))
     change = np.abs(sick.pixels - render(patient, view, Disease("negative")).pixels)
-    (x1, y1, x2, y2), = np.rint(sick.boxes_xyxy).astype(int)
+    ((x1, y1, x2, y2),) = np.rint(sick.boxes_xyxy).astype(int)
     inside = np.zeros(change.shape, bool)
     inside[y1:y2, x1:x2] = True
     assert change[inside].mean() > 4 * change[~inside].mean()
@@ -84,16 +113,23 @@ def test_the_change_lies_inside_the_box():
 
 def test_sides_are_the_patients():
     patient, view = plain_view(3)
-    (right,), (left,) = (render(patient, view, Disease("indeterminate", (lesion(side=side),))).boxes_xyxy
-                         for side in (RIGHT, LEFT))
+    (right,), (left,) = (
+        render(patient, view, Disease("indeterminate", (lesion(side=side),))).boxes_xyxy for side in (RIGHT, LEFT)
+    )
     assert right[[0, 2]].mean() < 150 < left[[0, 2]].mean()
 
 
 def test_lesions_of_one_group_share_a_box_and_minus_one_has_none():
     patient, view = plain_view(4)
     high, low = lesion(v=0.3, rv=0.12), lesion(v=0.8, rv=0.12, seed=6)
-    boxes = {name: render(patient, view, Disease("typical", lesions)).boxes_xyxy for name, lesions in {
-        "apart": (high, replace(low, group=1)), "merged": (high, low), "unboxed": (replace(high, group=-1),)}.items()}
+    boxes = {
+        name: render(patient, view, Disease("typical", lesions)).boxes_xyxy
+        for name, lesions in {
+            "apart": (high, replace(low, group=1)),
+            "merged": (high, low),
+            "unboxed": (replace(high, group=-1),),
+        }.items()
+    }
     assert [len(boxes[name]) for name in ("apart", "merged", "unboxed")] == [2, 1, 0]
     height = boxes["merged"][0, 3] - boxes["merged"][0, 1]
     assert height > 1.5 * (boxes["apart"][:, 3] - boxes["apart"][:, 1]).max()
@@ -101,8 +137,9 @@ def test_lesions_of_one_group_share_a_box_and_minus_one_has_none():
 
 def test_boxes_scatter_like_a_human_hand_but_stay_close():
     patient, view = plain_view(5)
-    boxes = np.array([render(patient, replace(view, seed=seed), Disease("typical", (lesion(),))).boxes_xyxy[0]
-                      for seed in range(12)])
+    boxes = np.array(
+        [render(patient, replace(view, seed=seed), Disease("typical", (lesion(),))).boxes_xyxy[0] for seed in range(12)]
+    )
     size = (boxes[:, 2:] - boxes[:, :2]).mean(axis=0)
     spread = boxes.std(axis=0) / np.tile(size, 2)
     assert (spread > 0.01).all() and (spread < 0.12).all()

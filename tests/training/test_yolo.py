@@ -71,6 +71,27 @@ def test_predictions_do_not_depend_on_batch_mates(trained):
     assert first.iloc[:, 2:].to_numpy() == pytest.approx(alone.iloc[:, 2:].to_numpy(), abs=1e-3)
 
 
+def test_a_training_may_start_from_a_checkpoint_for_other_classes(trained, tmp_path):
+    """COCO checkpoints have 80 classes and a wider head; what comes out must load again."""
+    from ultralytics import YOLO
+
+    torch.save({"model": YOLO("yolo11n.yaml").model}, tmp_path / "yolo11n.pt")
+    folder, _, images, pixels = trained
+    data_yaml = folder.parent / "data" / "data.yaml"
+    record = yolo.train_yolo(SETTINGS, data_yaml, tmp_path / "run", tmp_path / "yolo11n.pt", 600, "test")
+    finish_run(tmp_path / "run", record.pop("state"), record)
+    assert record["tensors_from_weights"] > 400, "all but the head"
+    assert YoloDetector(tmp_path / "run", Yolo(size=64, confidence=1e-6)).predict(images, pixels) is not None
+
+
+def test_weights_that_do_not_fit_their_description_are_named(trained, tmp_path):
+    folder, _, _, _ = trained
+    (tmp_path / "model.json").write_text((folder / "model.json").read_text())
+    torch.save({"model.0.conv.weight": torch.zeros(3)}, tmp_path / "weights.pt")
+    with pytest.raises(DataFault, match="weights.pt: does not fit the network of model.json"):
+        YoloDetector(tmp_path, SETTINGS)
+
+
 def test_weights_are_taken_over_by_allow_list(trained, tmp_path):
     from ultralytics import YOLO
 

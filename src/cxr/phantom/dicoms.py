@@ -6,7 +6,7 @@ use, after the modality step (PS3.3 C.11.1, C.11.2, C.7.6.3.1.2).
 
 from pathlib import Path
 
-import cv2  # noqa: F401, I001  before gdcm: loaded after it, the first cv2.imwrite aborts the process
+import cv2  # noqa: F401  before gdcm: loaded after it, the first cv2.imwrite aborts the process
 import gdcm
 import numpy as np
 from pydicom.config import disable_value_validation

@@ -21,7 +21,7 @@ class StudyClassifier:
     """A trained study classifier of a run folder."""
 
     def __init__(self, folder: Path):
-        settings = json.loads((folder / "config.json").read_text())["study"]
+        settings = json.loads((folder / "config.json").read_text())["settings"]
         self.size, self.flip = settings["size"], settings["flip_at_test"]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = StudyNet(settings["network"], settings["dropout"], settings["mask_weight"] > 0)

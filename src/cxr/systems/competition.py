@@ -1,14 +1,19 @@
 """The spine: paper 004's system. Trains its detector and its study classifier fold by fold, and predicts with them.
 
-A finished fold is never trained again while its settings and data stay the same. Out-of-fold predictions are saved, so
-that everything after needs no model.
+A finished fold is never trained again while its settings, data and starting weights stay the same. Out-of-fold
+predictions are saved, so that everything after needs no model.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
 
 from cxr.data.datasets import study_loader
 from cxr.data.prepare import load_training
@@ -20,6 +25,7 @@ from cxr.models.classifiers import MASK_STRIDE, StudyNet, load_backbone
 from cxr.prediction.classify import StudyClassifier
 from cxr.prediction.combine import blend, fuse_boxes, none_from_boxes, study_means
 from cxr.prediction.detect import YoloDetector
+from cxr.profiles import Study
 from cxr.tables import BOXES, IMAGE_SCORES, STUDY_SCORES, write_table
 from cxr.training import yolo
 from cxr.training.fit import Recipe, fit
@@ -30,99 +36,119 @@ from cxr.workspace import Workspace
 DETECTOR, STUDIES = "yolo", "studies"
 
 
+class Fold(NamedTuple):
+    """What one training gets: all images with their truth and pixels, which of them to learn from, where to keep it."""
+
+    number: int
+    folder: Path
+    images: pd.DataFrame
+    boxes: pd.DataFrame
+    pixels: np.ndarray  # uint8 [N x S x S], rows of `images`
+    training: list[str]  # image ids
+    held_out: list[str]
+    weights: Path | None  # to start from
+    seconds: float  # that the clock allows
+
+
+Train = Callable[[Workspace, Fold], tuple[dict[str, Tensor], dict]]  # to a state dict and what to record
+Predict = Callable[[Path, pd.DataFrame, np.ndarray], pd.DataFrame]
+
+
 def train_detectors(workspace: Workspace) -> pd.DataFrame:
     """Stage 07: one YOLO a fold, then its boxes on the images it never saw. Returns the out-of-fold BOXES table."""
     yolo.prepare(workspace.places.working / "ultralytics")
-    images, boxes, pixels = load_training(workspace)
-    found = []
-    for fold in sorted(images["fold"].unique()):
-        folder = workspace.places.model(DETECTOR, fold)
-        _train_detector_fold(workspace, images, boxes, pixels, fold, folder)
-        held_out = np.flatnonzero(images["fold"] == fold)
-        found.append(YoloDetector(folder, workspace.profile.yolo).predict(images.iloc[held_out], pixels[held_out]))
-    table = pd.concat(found, ignore_index=True)
+    settings = workspace.profile.yolo
+    table = _each_fold(
+        workspace,
+        DETECTOR,
+        settings,
+        workspace.profile.budget.yolo_share,
+        _train_detector,
+        lambda folder, images, pixels: YoloDetector(folder, settings).predict(images, pixels),
+    )
     write_table(table, workspace.places.predictions(DETECTOR) / "out_of_fold.csv", BOXES)
     return table
 
 
-def _train_detector_fold(
-    workspace: Workspace, images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray, fold: int, folder: Path
-) -> None:
-    settings, weights = workspace.profile.yolo, workspace.weights(workspace.profile.yolo.weights)
-    training, held_out = _split(images, fold)
-    config = {
-        "yolo": asdict(settings),
-        "fold": int(fold),
-        "weights": weights.name if weights else None,
-        "data": data_digest(images[["image_id", "fold", "role", "pixel_sha256"]], boxes),
-    }
-    if is_finished(folder, config):
-        print(f"fold {fold}: trained already, kept")
-        return
-    start_run(folder, config)
-    # the network's own size: ultralytics would resize with another filter than prediction does
-    small = np.stack([to_cache_size(image, settings.size) for image in pixels])
-    data_yaml = write_yolo(workspace.places.yolo(fold), images, boxes, small, training, held_out)
-    print(f"fold {fold}: {settings.model} on {len(training)} images, {_start_words(weights)}", flush=True)
-    seconds = workspace.clock.share(workspace.profile.budget.yolo_share, images["fold"].nunique() - fold)
-    record = yolo.train_yolo(settings, data_yaml, folder, weights, seconds, f"fold {fold}")
-    finish_run(folder, record.pop("state"), {**record, **_sources(workspace, weights), "seed": settings.seed})
-
-
 def train_studies(workspace: Workspace) -> pd.DataFrame:
     """Stage 09: one study classifier a fold, then its probabilities on the images it never saw (IMAGE_SCORES)."""
-    images, boxes, pixels = load_training(workspace)
-    found = []
-    for fold in sorted(images["fold"].unique()):
-        folder = workspace.places.model(STUDIES, fold)
-        _train_study_fold(workspace, images, boxes, pixels, fold, folder)
-        held_out = np.flatnonzero(images["fold"] == fold)
-        found.append(StudyClassifier(folder).predict(list(images["image_id"].iloc[held_out]), pixels[held_out]))
-    table = pd.concat(found, ignore_index=True)
+    table = _each_fold(
+        workspace,
+        STUDIES,
+        workspace.profile.study,
+        workspace.profile.budget.study_share,
+        _train_study,
+        lambda folder, images, pixels: StudyClassifier(folder).predict(list(images["image_id"]), pixels),
+    )
     folder = workspace.places.predictions(STUDIES)
     write_table(table, folder / "out_of_fold_images.csv", IMAGE_SCORES)
-    studies = table["image_id"].map(images.set_index("image_id")["study_id"])
-    write_table(study_means(table, studies), folder / "out_of_fold.csv", STUDY_SCORES)
+    studies = load_training(workspace)[0].set_index("image_id")["study_id"]
+    write_table(study_means(table, table["image_id"].map(studies)), folder / "out_of_fold.csv", STUDY_SCORES)
     return table
 
 
-def _train_study_fold(
-    workspace: Workspace, images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray, fold: int, folder: Path
-) -> None:
-    settings, weights = workspace.profile.study, workspace.weights(workspace.profile.study.weights)
-    training, held_out = _split(images, fold)
-    config = {
-        "study": asdict(settings),
-        "fold": int(fold),
-        "weights": weights.name if weights else None,
-        "data": data_digest(images[["image_id", "fold", "role", "pixel_sha256", *STUDY_CLASSES]], boxes),
-    }
-    if is_finished(folder, config):
-        print(f"fold {fold}: trained already, kept")
-        return
-    start_run(folder, config)
-    seconds = workspace.clock.share(workspace.profile.budget.study_share, images["fold"].nunique() - fold)
-    recipe = Recipe(
-        settings.epochs,
-        settings.lr if weights else settings.lr_random,
-        settings.weight_decay,
-        settings.warmup_fraction,
-        {"class": 1.0, "mask": settings.mask_weight},
-        settings.seed,
-        settings.ema,
-        seconds,
+def _each_fold(workspace: Workspace, name: str, settings, share: float, train: Train, predict: Predict) -> pd.DataFrame:
+    """The bookkeeping of cross-validation: train what is not trained yet, predict each fold by the model without it."""
+    images, boxes, pixels = load_training(workspace)
+    weights, numbers = workspace.weights(settings.weights), sorted(images["fold"].unique())
+    data = data_digest(images[["image_id", "fold", "role", "pixel_sha256", *STUDY_CLASSES]], boxes)
+    start = f"{weights.name}, {weights.stat().st_size} bytes" if weights else "random"
+    found = []
+    for number in numbers:
+        folder = workspace.places.model(name, number)
+        config = {"settings": asdict(settings), "fold": int(number), "weights": start, "data": data}
+        if is_finished(folder, config):
+            print(f"fold {number}: trained already, kept")
+        else:
+            start_run(folder, config)
+            seconds = workspace.clock.share(share, len(numbers) - number)
+            fold = Fold(number, folder, images, boxes, pixels, *split(images, number), weights, seconds)
+            print(f"fold {number}: {len(fold.training)} images, {_start_words(weights)}", flush=True)
+            state, record = train(workspace, fold)
+            sources = {"data": workspace.inputs["data"], "weights": str(weights or "random")}
+            finish_run(folder, state, {**record, **sources, "profile": workspace.profile.name, "seed": settings.seed})
+        rows = np.flatnonzero(images["fold"] == number)
+        found.append(predict(folder, images.iloc[rows], pixels[rows]))
+    return pd.concat(found, ignore_index=True)
+
+
+def _train_detector(workspace: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
+    settings = workspace.profile.yolo
+    # the network's own size: ultralytics would resize with another filter than prediction does
+    pixels = np.stack([to_cache_size(image, settings.size) for image in fold.pixels])
+    data_yaml = write_yolo(
+        workspace.places.yolo(fold.number), fold.images, fold.boxes, pixels, fold.training, fold.held_out
     )
-    network = build_study_net(settings, weights)
-    loaders = [_loader(images, boxes, pixels, ids, settings, ids is training) for ids in (training, held_out)]
-    print(f"fold {fold}: {settings.network} on {len(training)} images, {_start_words(weights)}", flush=True)
-    record = fit(network, study_losses, *loaders, recipe, folder)
-    finish_run(folder, network.state_dict(), {**record, **_sources(workspace, weights), "seed": settings.seed})
+    record = yolo.train_yolo(settings, data_yaml, fold.folder, fold.weights, fold.seconds, f"fold {fold.number}")
+    return record.pop("state"), record
 
 
-def build_study_net(settings, weights: Path | None) -> StudyNet:
+def _train_study(workspace: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
+    s = workspace.profile.study
+    recipe = Recipe(
+        s.epochs,
+        s.lr if fold.weights else s.lr_random,
+        s.weight_decay,
+        s.warmup_fraction,
+        {"class": 1.0, "mask": s.mask_weight},
+        s.seed,
+        s.ema,
+        fold.seconds,
+    )
+    network = build_study_net(s, fold.weights)
+    record = fit(
+        network,
+        study_losses,
+        _loader(fold, fold.training, s, True),
+        _loader(fold, fold.held_out, s, False),
+        recipe,
+        fold.folder,
+    )
+    return network.state_dict(), record
+
+
+def build_study_net(settings: Study, weights: Path | None) -> StudyNet:
     """The classifier with random weights drawn from its seed, or with a backbone from a weight file."""
-    import torch
-
     torch.manual_seed(settings.seed)
     network = StudyNet(settings.network, settings.dropout, settings.mask_weight > 0)
     if weights:
@@ -130,14 +156,21 @@ def build_study_net(settings, weights: Path | None) -> StudyNet:
     return network
 
 
-def _loader(images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray, ids: list[str], settings, training: bool):
-    rows = np.flatnonzero(images["image_id"].isin(ids))
+def _loader(fold: Fold, ids: list[str], settings: Study, training: bool) -> DataLoader:
+    rows = np.flatnonzero(fold.images["image_id"].isin(ids))
     return study_loader(
-        images.iloc[rows], boxes, pixels[rows], settings.size, MASK_STRIDE, settings.batch, settings.seed, training
+        fold.images.iloc[rows],
+        fold.boxes,
+        fold.pixels[rows],
+        settings.size,
+        MASK_STRIDE,
+        settings.batch,
+        settings.seed,
+        training,
     )
 
 
-def _split(images: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
+def split(images: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
     """Image ids to train on and to hold out; boxless duplicates of boxed studies are in neither."""
     usable = images["role"] == "train"
     training = images["image_id"][usable & (images["fold"] != fold)]
@@ -152,15 +185,6 @@ def _split(images: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
 
 def _start_words(weights: Path | None) -> str:
     return f"weights from {weights}" if weights else "from RANDOM weights"
-
-
-def _sources(workspace: Workspace, weights: Path | None) -> dict:
-    """What a model has learned from: recorded with every run (a member that saw the test set must be found out)."""
-    return {
-        "data": workspace.inputs["data"],
-        "weights": str(weights) if weights else "random",
-        "profile": workspace.profile.name,
-    }
 
 
 class Competition:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cxr.faults import DataFault
 from cxr.profiles import Yolo
 from cxr.tables import write_csv
+from cxr.training.runs import load_state
 from cxr.workspace import write_json
 
 QUIET = {name: False for name in ("sync", "mlflow", "wandb", "comet", "clearml", "dvc", "raytune", "tensorboard")}
@@ -58,6 +59,7 @@ def train_yolo(
     from ultralytics import YOLO
 
     model = YOLO(f"{settings.model}.yaml")
+    model.model = build_detector({**model.model.yaml, "nc": 1})
     taken = take_weights(model, weights) if weights else 0
     started, clock = time.monotonic(), {"bound": False}
 
@@ -82,7 +84,7 @@ def train_yolo(
     model.train(data=str(data_yaml), project=str(folder), name=scratch.name, exist_ok=True, **train_arguments(settings))
     torch.set_num_threads(threads)
     trained = model.trainer.ema.ema
-    write_json({"model": settings.model, "yaml": trained.yaml, "classes": 1}, folder / "model.json")
+    write_json({"model": settings.model, "yaml": trained.yaml}, folder / "model.json")
     epochs = keep_metrics(scratch / "results.csv", folder / "metrics.csv")
     shutil.rmtree(scratch)  # optimiser states and plots, several times the size of the weights
     return {
@@ -187,12 +189,23 @@ def keep_metrics(results: Path, out: Path) -> int:
 def load_detector(folder: Path) -> nn.Module:
     """Build the network of a run folder and fill in its state dict; ready for prediction."""
     prepare_font_check()
+    model = build_detector(json.loads((folder / "model.json").read_text())["yaml"])
+    try:
+        model.load_state_dict(load_state(folder / "weights.pt"))
+    except RuntimeError as error:
+        raise DataFault(
+            f"{folder / 'weights.pt'}: does not fit the network of model.json "
+            f"({str(error).splitlines()[-1].strip()[:80]}); train the fold again"
+        ) from None
+    return model.eval()
+
+
+def build_detector(yaml: dict) -> nn.Module:
+    """The network of an ultralytics model description.
+
+    The number of classes must stand in `yaml` from the start: the width of the head follows from it, and a network
+    built for 80 classes whose last layer is exchanged cannot be built again from its own description.
+    """
     from ultralytics.nn.tasks import DetectionModel
 
-    from cxr.training.runs import load_state
-
-    description = json.loads((folder / "model.json").read_text())
-    model = DetectionModel(description["yaml"], ch=3, nc=description["classes"], verbose=False)
-    state: dict[str, Tensor] = load_state(folder / "weights.pt")
-    model.load_state_dict(state)
-    return model.eval()
+    return DetectionModel(yaml, verbose=False)

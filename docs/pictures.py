@@ -1,0 +1,65 @@
+"""The README's pictures: `.venv/bin/python docs/pictures.py` after a `make all` on the phantom (never on real data)."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from cxr.data.prepare import load_training
+from cxr.evaluation.out_of_fold import pick_examples
+from cxr.figures import Picture, predictions_beside_truth
+from cxr.labels import STUDY_CLASSES
+from cxr.workspace import open_run_folder
+
+IMAGES = Path(__file__).resolve().parent / "images"
+BOXES = [  # x, y, text, color
+    (0, 1, "00 inputs\nDICOM or phantom", "#dfe7ef"),
+    (1, 1, "01 DICOM to pixels\nVOI, MONOCHROME1, cache", "#dfe7ef"),
+    (2, 1, "03 folds\npatients stay together", "#dfe7ef"),
+    (3, 1.55, "07 YOLO\na model a fold", "#ffe3ab"),
+    (3, 0.45, "09 study classifier\n+ box masks, a model a fold", "#ffe3ab"),
+    (4, 1, "11 fusion, none, negative\nsubmission.csv, score", "#cfe8cf"),
+]
+ARROWS = [(0, 1), (1, 2), (2, 3), (2, 4), (3, 5), (4, 5)]
+WIDTH, HEIGHT = 0.86, 0.5
+
+
+def pipeline() -> Picture:
+    """The stages and what flows between them."""
+    figure = Picture(10.5, 2.3)
+    axes = figure.add_subplot()
+    for x, y, text, color in BOXES:
+        axes.add_patch(
+            FancyBboxPatch((x, y - HEIGHT / 2), WIDTH, HEIGHT, boxstyle="round,pad=0.02", fc=color, ec="#555")
+        )
+        axes.text(x + WIDTH / 2, y, text, ha="center", va="center", fontsize=8)
+    for start, end in ARROWS:
+        (x, y, *_), (to_x, to_y, *_) = BOXES[start], BOXES[end]
+        tip = (x + WIDTH + 0.03, y), (to_x - 0.03, to_y)
+        axes.add_patch(FancyArrowPatch(*tip, arrowstyle="-|>", mutation_scale=10, color="#555"))
+    axes.set_xlim(-0.08, 4.95)
+    axes.set_ylim(0.1, 1.9)
+    axes.axis("off")
+    return figure
+
+
+def predictions(folder: Path) -> Picture:
+    """Eight phantom pictures with truth and out-of-fold boxes."""
+    run = open_run_folder(folder)
+    if not run.is_phantom:
+        raise SystemExit(f"{folder} was made on real data: its pictures never go into the README")
+    images, truth, pixels = load_training(run)
+    found = pd.read_csv(run.places.predictions("yolo") / "out_of_fold.csv")
+    rows = pick_examples(images, 8)
+    titles = [max(STUDY_CLASSES, key=lambda name, row=row: images[name].iat[row]) for row in rows]
+    return predictions_beside_truth(images.iloc[rows], np.asarray(pixels[rows]), truth, found, titles, at_most=2)
+
+
+if __name__ == "__main__":
+    IMAGES.mkdir(exist_ok=True)
+    pipeline().savefig(IMAGES / "pipeline.png", dpi=110)
+    predictions(Path(sys.argv[1] if len(sys.argv) > 1 else "working/demo")).savefig(
+        IMAGES / "phantom_predictions.png", dpi=75
+    )
