@@ -74,9 +74,9 @@ test: $(INSTALLED) ## the tests, under four minutes
 	$(PY) -m pytest -m "not slow"
 test-all: $(INSTALLED) ## slow tests too
 	$(PY) -m pytest
-lint: $(INSTALLED) ## ruff, and notebooks without outputs
-	$(PY) -m ruff check src tests
-	$(PY) -m ruff format --check src tests
+lint: $(INSTALLED) ## ruff: rules and format
+	$(PY) -m ruff check src tests docs
+	$(PY) -m ruff format --check src tests docs
 lab: $(INSTALLED) ## Jupyter on the numbered notebooks
 	$(PY) -m jupyter lab notebooks
 clean: ## remove what this profile made (never input/)

@@ -3,14 +3,15 @@
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
 
-from conftest import REPOSITORY
 from cxr.run_notebook import check_notebook
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
 

@@ -14,7 +14,7 @@ from cxr.inputs import has_files, look_at_inputs
 from cxr.labels import STUDY_CLASSES
 from cxr.phantom.datasets import make_phantom
 from cxr.submission_format import read_submission, validate
-from cxr.submit import submit
+from cxr.submit import submit, submit_run
 from cxr.summary import score_lines, score_run
 from cxr.systems.competition import train_detectors, train_studies
 from cxr.workspace import open_run_folder, open_workspace
@@ -41,7 +41,7 @@ def run_all(root, input_dir, solution=""):
     annotate_and_fold(workspace)
     train_detectors(workspace)
     train_studies(workspace)
-    return workspace, submit(workspace, workspace.competition, workspace.places.submission)
+    return workspace, submit_run(workspace)
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +177,12 @@ def test_a_half_unpacked_input_is_no_reason_for_a_phantom(tmp_path):
     assert has_files(tmp_path / "input") and not has_files(tmp_path / "nowhere")
 
 
+def test_an_input_folder_that_is_not_there_is_named(tmp_path):
+    workspace = open_workspace("demo", "", str(tmp_path / "inptu"), str(tmp_path / "w"), str(tmp_path / "s"))
+    with pytest.raises(DataFault, match="INPUT=.*inptu: no such folder"):
+        look_at_inputs(workspace)
+
+
 def test_a_solution_that_is_not_there_is_named(phantom, tmp_path):
     workspace = open_workspace("demo", "", str(phantom / "input"), str(tmp_path / "w"), str(tmp_path / "s"))
     with pytest.raises(DataFault, match="SOLUTION=/nowhere/s.csv: no such file"):
@@ -218,3 +224,20 @@ def test_a_notebook_opened_by_hand_sees_the_last_run(tmp_path):
     again = open_workspace("demo", working_dir=str(tmp_path / "w"))
     assert again.profile.yolo.epochs == 3 and again.places.input == tmp_path / "input"
     assert open_workspace("demo", "", working_dir=str(tmp_path / "w")).profile.yolo.epochs != 3
+
+
+def test_starting_weights_in_the_input_are_used_and_named(phantom, tmp_path):
+    import torch
+    import torchvision
+
+    shutil.copytree(phantom / "input" / "siim-covid19-detection", tmp_path / "input" / "siim-covid19-detection")
+    (tmp_path / "input" / "weights").mkdir()
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), tmp_path / "input/weights/resnet18-abc.pth")
+    settings = f"{TINY} study.weights=resnet18 folds.count=2"
+    workspace = open_workspace("demo", settings, str(tmp_path / "input"), str(tmp_path / "w"), str(tmp_path / "s"))
+    look_at_inputs(workspace)
+    convert_training(workspace)
+    annotate_and_fold(workspace)
+    train_studies(workspace)
+    record = json.loads((workspace.places.model("studies", 0) / "run.json").read_text())
+    assert record["weights"].endswith("input/weights/resnet18-abc.pth")

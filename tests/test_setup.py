@@ -3,12 +3,12 @@
 import re
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import cv2
 import pytest
 
-from conftest import REPOSITORY
-
+REPOSITORY = Path(__file__).resolve().parents[1]
 REQUIREMENTS = (REPOSITORY / "requirements.txt").read_text()
 
 

@@ -17,6 +17,7 @@ from cxr.data.siim import (
 )
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES, UNIT_BOX, Prediction
+from cxr.paths import default_input
 from cxr.submission_format import write_submission
 from cxr.workspace import Workspace, write_json
 
@@ -34,6 +35,8 @@ def look_at_inputs(workspace: Workspace, solution_csv: str = "") -> dict:
     """
     budget.restart(workspace.places.budget)
     root, data = workspace.places.input, "competition"
+    if not root.is_dir() and root != default_input():
+        raise DataFault(f"INPUT={root}: no such folder; name the folder that holds siim-covid19-detection/")
     if not has_files(root):
         root, data = make_phantom_input(workspace), "phantom"
         solution_csv = solution_csv or str(workspace.places.phantom / "solution.csv")

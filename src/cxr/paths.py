@@ -19,6 +19,11 @@ def home() -> Path:
     return KAGGLE_WORKING if on_kaggle() else Path.cwd()
 
 
+def default_input() -> Path:
+    """Where data is looked for when nobody names a place."""
+    return KAGGLE_INPUT if on_kaggle() else home() / "input"
+
+
 @dataclass(frozen=True)
 class Places:
     """All places of one run. `input` is only read; everything written lies below `working` and `submissions`."""
@@ -71,6 +76,10 @@ class Places:
         return self.tables / "test_images.csv"
 
     @property
+    def test_failures_table(self) -> Path:
+        return self.tables / "test_failures.csv"
+
+    @property
     def boxes_table(self) -> Path:
         return self.tables / "boxes.csv"
 
@@ -121,7 +130,7 @@ def find_places(profile: str, input_dir: str = "", working_dir: str = "", submis
     """Places from what the user named; an empty name means Kaggle's folders there and the checkout's elsewhere."""
     base = home()
     return Places(
-        input=Path(input_dir or (KAGGLE_INPUT if on_kaggle() else base / "input")).resolve(),
+        input=Path(input_dir or default_input()).resolve(),
         working=Path(working_dir or (base if on_kaggle() else base / "working")).resolve(),
         submissions=Path(submissions_dir or base / "submissions").resolve(),
         profile=profile,

@@ -17,7 +17,7 @@ from cxr.faults import DataFault
 from cxr.images.convert import Job, run_jobs, worker_count
 from cxr.images.dicom import read_header
 from cxr.labels import STUDY_CLASSES, UNIT_BOX, Prediction
-from cxr.submission_format import validate, write_submission
+from cxr.submission_format import write_submission
 from cxr.systems.competition import Competition
 from cxr.tables import BOX_COLUMNS, FAILURES, IMAGES, write_table
 from cxr.workspace import Workspace, open_run_folder
@@ -40,8 +40,16 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def submit(workspace: Workspace, competition: Path, out: Path) -> pd.DataFrame:
-    """Predict every test image and write `out`; returns the failures table (path, reason), empty if all went well."""
+def submit_run(workspace: Workspace) -> pd.DataFrame:
+    """Stage 11: the submission of a run, and tables of its test images and of what failed; returns the latter."""
+    images, failures = submit(workspace, workspace.competition, workspace.places.submission)
+    write_table(images, workspace.places.test_images_table, IMAGES)
+    write_table(failures, workspace.places.test_failures_table, FAILURES)
+    return failures
+
+
+def submit(workspace: Workspace, competition: Path, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predict every test image and write `out`; returns an images table of all of them and a failures table."""
     sample_csv = competition / "sample_submission.csv"
     sample = read_sample(sample_csv)
     files, findings = prediction_table(competition)
@@ -51,17 +59,11 @@ def submit(workspace: Workspace, competition: Path, out: Path) -> pd.DataFrame:
     fallback = Fallback(read_priors(workspace), competition, files)
     missing = [row for row in sample.itertuples() if row.id not in rows]
     rows.update({row.id: fallback.row(row.kind, row.item_id) for row in missing})
-    write_submission(rows, sample_csv, out)
-    faults = validate(out, sample_csv)
-    if faults:
-        raise DataFault(f"{out}: {len(faults)} fault(s), the first: {faults[0]}")
-    table = pd.DataFrame(failures, columns=["path", "reason"])
-    write_table(table, workspace.places.tables / "test_failures.csv", FAILURES)
-    write_table(patients_of_all(files, images), workspace.places.test_images_table, IMAGES)
-    print(f"{out}: {len(rows)} rows, valid; {len(missing)} of them got the fallback prediction")
+    write_submission({row_id: rows[row_id] for row_id in sample["id"]}, sample_csv, out)
+    print(f"{out}: {len(sample)} rows, valid; {len(missing)} of them got the fallback prediction")
     for path, reason in failures:
         print(f"note: {path}: {reason}")
-    return table
+    return patients_of_all(files, images), pd.DataFrame(failures, columns=list(FAILURES.columns))
 
 
 def patients_of_all(files: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:

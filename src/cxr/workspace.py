@@ -35,11 +35,6 @@ class Workspace:
     def is_phantom(self) -> bool:
         return self.inputs["data"] == "phantom"
 
-    def weights(self, name: str) -> Path | None:
-        """A weight file that stage 00 found in the input, or None."""
-        found = self.inputs["weights"].get(name)
-        return Path(found) if found else None
-
 
 def open_workspace(
     profile: str = "",

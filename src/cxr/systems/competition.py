@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from cxr.data.datasets import study_loader
 from cxr.data.prepare import load_training
+from cxr.data.siim import find_weights
 from cxr.data.yolo_labels import write_yolo
 from cxr.faults import DataFault
 from cxr.images.convert import to_cache_size
@@ -90,7 +91,7 @@ def train_studies(workspace: Workspace) -> pd.DataFrame:
 def _each_fold(workspace: Workspace, name: str, settings, share: float, train: Train, predict: Predict) -> pd.DataFrame:
     """The bookkeeping of cross-validation: train what is not trained yet, predict each fold by the model without it."""
     images, boxes, pixels = load_training(workspace)
-    weights, numbers = workspace.weights(settings.weights), sorted(images["fold"].unique())
+    weights, numbers = find_weights(workspace.places.input, settings.weights), sorted(images["fold"].unique())
     data = data_digest(images[["image_id", "fold", "role", "pixel_sha256", *STUDY_CLASSES]], boxes)
     start = f"{weights.name}, {weights.stat().st_size} bytes" if weights else "random"
     found = []
