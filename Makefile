@@ -27,7 +27,7 @@ export PYTHONPATH := $(abspath src)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup all test test-all lint lab clean FORCE
+.PHONY: help setup all test test-all lint bench lab clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -77,6 +77,8 @@ test-all: $(INSTALLED) ## slow tests too
 lint: $(INSTALLED) ## ruff: rules and format
 	$(PY) -m ruff check src tests docs
 	$(PY) -m ruff format --check src tests docs
+bench: $(INSTALLED) ## every claimed speed beside the usual way
+	@$(CXR) bench
 lab: $(INSTALLED) ## Jupyter on the numbered notebooks
 	$(PY) -m jupyter lab notebooks
 clean: ## remove what this profile made (never input/)
