@@ -17,7 +17,7 @@ from cxr.submission_format import read_submission, validate
 from cxr.submit import submit, submit_run
 from cxr.summary import score_lines, score_run
 from cxr.systems.competition import train_detectors, train_studies
-from cxr.workspace import open_run_folder, open_workspace
+from cxr.workspace import open_run_folder, open_workspace, write_json
 
 TINY = (
     "images.cache_size=96 images.png=no yolo.size=64 yolo.epochs=1 yolo.batch=4 study.size=64 study.epochs=1 "
@@ -96,6 +96,22 @@ def test_the_score_stands_beside_the_baseline(good):
     assert 0 <= scores["run"]["mAP"] <= 1 and scores["run"]["mAP_low"] <= scores["run"]["mAP_high"]
     shown = "\n".join(score_lines(scores))
     assert "run - baseline" in shown and "indeterminate" in shown
+
+
+def test_a_class_that_the_solution_lacks_is_absent_not_zero(good, phantom, tmp_path):
+    workspace, _ = good
+    solution = read_submission(phantom / "solution.csv")
+    solution["PredictionString"] = solution["PredictionString"].str.replace("atypical", "typical")
+    solution.to_csv(tmp_path / "solution.csv", index=False)
+    record = {**workspace.inputs, "solution": str(tmp_path / "solution.csv")}
+    kept = workspace.places.inputs.read_text()
+    try:
+        write_json(record, workspace.places.inputs)
+        scores = score_run(workspace)
+    finally:
+        workspace.places.inputs.write_text(kept)
+    assert scores["run"]["atypical"] is None and scores["run"]["mAP"] > 0
+    assert "absent" in "\n".join(score_lines(scores)) and "NaN" not in workspace.places.score.read_text()
 
 
 def test_a_finished_fold_is_not_trained_again(good, capsys):

@@ -12,15 +12,14 @@ from cxr.profiles import Budget
 class Clock:
     """Seconds used and left. Earlier stages' seconds lie in a file; the running stage is measured from now.
 
-    `bound` turns true when a limit taken from the clock cut something short; runs record it, because a run that the
-    clock did not bind is reproducible byte for byte.
+    A training that a share of the clock cut short says so in its run.json (`clock_bound`): one that was not is
+    reproducible byte for byte.
     """
 
     def __init__(self, path: Path, budget: Budget, now: Callable[[], float] = time.monotonic):
         self.path, self.budget, self.now = path, budget, now
         self.started = now()
         self.before = sum(_read(path).values())
-        self.bound = False
 
     @property
     def used(self) -> float:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 
 from cxr.labels import CLASSES
 from cxr.paths import find_places
@@ -29,6 +30,8 @@ def score_run(workspace: Workspace) -> dict | None:
         "run": score(places.submission, solution, patients, RESAMPLES, places.baseline),
         "baseline": score(places.baseline, solution, patients, RESAMPLES),
     }
+    # a class that the solution lacks has no AP: NaN, which JSON does not know
+    scores = {name: {k: None if math.isnan(v) else v for k, v in values.items()} for name, values in scores.items()}
     write_json({"data": workspace.inputs["data"], **scores}, places.score)
     return scores
 
@@ -43,7 +46,9 @@ def score_table(scores: dict | None):
 
 
 def cell(values: dict, key: str) -> str:
-    """`.412 (.350-.471)`."""
+    """`.412 (.350-.471)`, or `absent` for a class that the solution does not hold."""
+    if values[key] is None:
+        return "absent"
     return f"{values[key]:.3f} ({values[f'{key}_low']:.3f}-{values[f'{key}_high']:.3f})"
 
 

@@ -77,9 +77,13 @@ def _last_run(record: Path) -> dict[str, str]:
 
 
 def write_json(value: dict, path: Path) -> Path:
-    """Write readable JSON atomically."""
+    """Write readable JSON atomically: a reader sees the old file or the new one. NaN, no JSON, raises ValueError."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-    os.replace(partial, path)
+    try:
+        partial.write_text(text)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path

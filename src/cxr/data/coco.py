@@ -1,8 +1,6 @@
 """Training labels in COCO format (https://cocodataset.org/#format-data), for tools that read nothing else."""
 
 import argparse
-import json
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +10,7 @@ from cxr.data.box_table import clean_boxes
 from cxr.data.siim import read_image_level
 from cxr.faults import DataFault
 from cxr.tables import Contract, check_table, read_csv
+from cxr.workspace import write_json
 
 CATEGORY = {"id": 1, "name": "opacity", "supercategory": "finding"}
 SIZES = Contract("images table", ("image_id",), ("height", "width"), key="image_id")
@@ -72,18 +71,6 @@ def _one_sided(image_level: pd.DataFrame, images: pd.DataFrame) -> list[str]:
         for where, ids in sides.items()
         if ids
     ]
-
-
-def write_json(content: dict, path: Path) -> Path:
-    """Write atomically: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(json.dumps(content, allow_nan=False))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

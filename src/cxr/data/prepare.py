@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxr.boxes import scale_xyxy
 from cxr.data.box_table import true_boxes
-from cxr.data.coco import to_coco, write_json
+from cxr.data.coco import to_coco
 from cxr.data.duplicates import duplicate_notes
 from cxr.data.folds import balance_notes, balance_table, check_leaks, make_folds
 from cxr.data.siim import read_image_level, training_table
@@ -16,7 +16,7 @@ from cxr.faults import DataFault
 from cxr.images.convert import convert_files, worker_count
 from cxr.labels import STUDY_CLASSES
 from cxr.tables import BOX_COLUMNS, BOXES, FAILURES, FOLDS, IMAGES, read_table, write_table
-from cxr.workspace import Workspace
+from cxr.workspace import Workspace, write_json
 
 LABEL_COLUMNS = [*STUDY_CLASSES, "has_box", "role"]
 
