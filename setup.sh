@@ -28,7 +28,7 @@ else
     install() { "$PYTHON" -m pip --python "$VENV/bin/python" install --quiet --disable-pip-version-check "$@"; }
     again=--force-reinstall
 fi
-echo "installing into $VENV (7 GB with torch's CUDA libraries, one to five minutes) ..."
+echo "installing into $VENV (8 GB with torch's CUDA libraries, one to five minutes) ..."
 # shellcheck disable=SC2086
 install $requirements
 # opencv-python (wanted by ultralytics) and -headless (by albumentations) own the same files, and the one written last
