@@ -119,6 +119,14 @@ def test_a_finished_fold_is_not_trained_again(good, capsys):
     assert capsys.readouterr().out.count("trained already, kept") == 2
 
 
+def test_a_fold_trained_by_other_code_is_trained_again(good, tmp_path, capsys):
+    shutil.copytree(good[0].places.root, tmp_path / "demo")
+    config = tmp_path / "demo" / "models" / "studies" / "fold_1" / "config.json"
+    config.write_text(config.read_text().replace('"cxr.training.losses": "', '"cxr.training.losses": "x'))
+    train_studies(open_run_folder(tmp_path / "demo"))
+    assert capsys.readouterr().out.count("trained already, kept") == 1
+
+
 def test_submit_works_from_the_run_folder_alone(good, tmp_path):
     workspace, _ = good
     submit(open_run_folder(workspace.places.root), workspace.competition, tmp_path / "again.csv")

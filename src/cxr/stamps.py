@@ -141,6 +141,11 @@ def modules_digest(module: str) -> str:
     return _digest(json.dumps(reached_modules({module})))
 
 
+def own_digests(modules: tuple[str, ...]) -> dict[str, str]:
+    """Digest of each module alone, without what it imports."""
+    return {module: _module(module)[0] for module in modules}
+
+
 @cache
 def _module(name: str) -> tuple[str, frozenset[str]]:
     """Digest and imports of one of our modules."""

@@ -1,7 +1,7 @@
 """The spine: paper 004's system. Trains its detector and its study classifier fold by fold, and predicts with them.
 
-A finished fold is never trained again while its settings, data and starting weights stay the same. Out-of-fold
-predictions are saved, so that everything after needs no model.
+A finished fold is never trained again while its settings, data, starting weights and training code stay the same.
+Out-of-fold predictions are saved, so that everything after needs no model.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,7 @@ from cxr.prediction.classify import StudyClassifier
 from cxr.prediction.combine import blend, fuse_boxes, none_from_boxes, study_means
 from cxr.prediction.detect import YoloDetector
 from cxr.profiles import Study
+from cxr.stamps import own_digests
 from cxr.tables import BOXES, IMAGE_SCORES, STUDY_SCORES, write_table
 from cxr.training import yolo
 from cxr.training.fit import Recipe, fit
@@ -35,6 +36,17 @@ from cxr.training.runs import data_digest, finish_run, is_finished, load_state, 
 from cxr.workspace import Workspace
 
 DETECTOR, STUDIES = "yolo", "studies"
+# what shapes a training: when one of these changes, a finished fold is not the fold that would be trained now
+CODE = {
+    DETECTOR: ("cxr.training.yolo", "cxr.data.yolo_labels", "cxr.images.convert"),
+    STUDIES: (
+        "cxr.training.fit",
+        "cxr.training.losses",
+        "cxr.models.classifiers",
+        "cxr.data.datasets",
+        "cxr.data.augment",
+    ),
+}
 
 
 class Fold(NamedTuple):
@@ -94,10 +106,10 @@ def _each_fold(workspace: Workspace, name: str, settings, share: float, train: T
     weights, numbers = find_weights(workspace.places.input, settings.weights), sorted(images["fold"].unique())
     data = data_digest(images[["image_id", "fold", "role", "pixel_sha256", *STUDY_CLASSES]], boxes)
     start = f"{weights.name}, {weights.stat().st_size} bytes" if weights else "random"
-    found = []
+    code, found = own_digests(CODE[name]), []
     for number in numbers:
         folder = workspace.places.model(name, number)
-        config = {"settings": asdict(settings), "fold": int(number), "weights": start, "data": data}
+        config = {"settings": asdict(settings), "fold": int(number), "weights": start, "data": data, "code": code}
         if is_finished(folder, config):
             print(f"fold {number}: trained already, kept")
         else:
