@@ -78,7 +78,11 @@ def test_a_training_may_start_from_a_checkpoint_for_other_classes(trained, tmp_p
     torch.save({"model": YOLO("yolo11n.yaml").model}, tmp_path / "yolo11n.pt")
     folder, _, images, pixels = trained
     data_yaml = folder.parent / "data" / "data.yaml"
+    torch.manual_seed(1)
+    other = yolo.train_yolo(SETTINGS, data_yaml, tmp_path / "other", tmp_path / "yolo11n.pt", 600, "test")["state"]
+    torch.manual_seed(2)
     record = yolo.train_yolo(SETTINGS, data_yaml, tmp_path / "run", tmp_path / "yolo11n.pt", 600, "test")
+    assert all(torch.equal(other[name], tensor) for name, tensor in record["state"].items()), "the head is seeded too"
     finish_run(tmp_path / "run", record.pop("state"), record)
     assert record["tensors_from_weights"] > 400, "all but the head"
     assert YoloDetector(tmp_path / "run", Yolo(size=64, confidence=1e-6)).predict(images, pixels) is not None

@@ -59,6 +59,8 @@ def train_yolo(
     from ultralytics import YOLO
 
     model = YOLO(f"{settings.model}.yaml")
+    # ultralytics seeds itself later, too late for what a checkpoint leaves random: the head
+    torch.manual_seed(settings.seed)
     model.model = build_detector({**model.model.yaml, "nc": 1})
     taken = take_weights(model, weights) if weights else 0
     started, clock = time.monotonic(), {"bound": False}
