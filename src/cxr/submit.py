@@ -84,7 +84,7 @@ def predict_rows(workspace: Workspace, competition: Path, files: pd.DataFrame) -
     """Rows of the submission by id, the table of readable images, and (path, reason) of the others."""
     system, settings = Competition(workspace), workspace.profile.images
     rows: dict[str, list[Prediction]] = {}
-    tables, failures = [], []
+    tables, failures = [pd.DataFrame()], []  # a test set of unknown studies alone leaves nothing to predict
     studies = [group for _, group in files.groupby("study_id", sort=True)]
     with tqdm(total=len(files), desc="test images", unit="image") as bar:
         for start in range(0, len(studies), STUDIES_AT_ONCE):

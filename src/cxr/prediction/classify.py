@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cxr.faults import DataFault
 from cxr.images.convert import to_cache_size
 from cxr.labels import STUDY_CLASSES
 from cxr.models.classifiers import StudyNet
 from cxr.tables import IMAGE_SCORES, check_table
-from cxr.training.runs import load_state
+from cxr.training.runs import load_weights
 
 BATCH = 32
 
@@ -24,15 +23,8 @@ class StudyClassifier:
         settings = json.loads((folder / "config.json").read_text())["settings"]
         self.size, self.flip = settings["size"], settings["flip_at_test"]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = StudyNet(settings["network"], settings["dropout"], settings["mask_weight"] > 0)
-        try:
-            self.model.load_state_dict(load_state(folder / "weights.pt"))
-        except RuntimeError as error:
-            raise DataFault(
-                f"{folder / 'weights.pt'}: does not fit {settings['network']} of config.json "
-                f"({str(error).splitlines()[-1].strip()[:80]}); train the fold again"
-            ) from None
-        self.model.to(self.device).eval()
+        network = StudyNet(settings["network"], settings["dropout"], settings["mask_weight"] > 0)
+        self.model = load_weights(network, folder, "config.json").to(self.device).eval()
 
     def predict(self, image_ids: list[str], pixels: np.ndarray) -> pd.DataFrame:
         """pixels: uint8 [N x S x S]. Returns an IMAGE_SCORES table; `flip_at_test`: mean of both mirror images."""

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cxr.faults import DataFault
 from cxr.paths import REPOSITORY
@@ -72,6 +72,18 @@ def load_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataFault(f"{path}: no state dict of tensors in it; save model.state_dict()")
     return state
+
+
+def load_weights(network: nn.Module, folder: Path, description: str) -> nn.Module:
+    """Fill a network with the weights of its run folder. Raises DataFault when they do not fit `description`."""
+    try:
+        network.load_state_dict(load_state(folder / "weights.pt"))
+    except RuntimeError as error:
+        raise DataFault(
+            f"{folder / 'weights.pt'}: does not fit the network of {description} "
+            f"({str(error).splitlines()[-1].strip()[:80]}); train the fold again"
+        ) from None
+    return network
 
 
 def data_digest(*parts: object) -> str:

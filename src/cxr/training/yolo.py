@@ -17,7 +17,7 @@ from torch import nn
 from cxr.faults import DataFault
 from cxr.profiles import Yolo
 from cxr.tables import write_csv
-from cxr.training.runs import load_state
+from cxr.training.runs import load_weights
 from cxr.workspace import write_json
 
 QUIET = {name: False for name in ("sync", "mlflow", "wandb", "comet", "clearml", "dvc", "raytune", "tensorboard")}
@@ -55,7 +55,7 @@ def train_yolo(
     training between two batches; ultralytics' own `time=` would stretch the schedule to fill it, and no two runs would
     be equal.
     """
-    prepare_font_check()
+    check_prepared()
     from ultralytics import YOLO
 
     model = YOLO(f"{settings.model}.yaml")
@@ -77,7 +77,7 @@ def train_yolo(
         )
 
     threads = torch.get_num_threads()
-    # on a CPU ultralytics leaves torch one thread less than there are cores: on two cores, half the speed
+    # on a CPU ultralytics leaves torch one thread less than there are cores
     model.add_callback("on_train_start", lambda trainer: torch.set_num_threads(threads))
     model.add_callback("on_train_batch_end", stop_in_time)
     model.add_callback("on_train_epoch_end", say)
@@ -98,7 +98,7 @@ def train_yolo(
     }
 
 
-def prepare_font_check() -> None:
+def check_prepared() -> None:
     """Fail in words when `prepare` was forgotten, instead of asking the network for a font."""
     if os.environ.get("YOLO_OFFLINE") != "true":
         raise RuntimeError("call cxr.training.yolo.prepare(folder) before anything imports ultralytics")
@@ -190,16 +190,9 @@ def keep_metrics(results: Path, out: Path) -> int:
 
 def load_detector(folder: Path) -> nn.Module:
     """Build the network of a run folder and fill in its state dict; ready for prediction."""
-    prepare_font_check()
+    check_prepared()
     model = build_detector(json.loads((folder / "model.json").read_text())["yaml"])
-    try:
-        model.load_state_dict(load_state(folder / "weights.pt"))
-    except RuntimeError as error:
-        raise DataFault(
-            f"{folder / 'weights.pt'}: does not fit the network of model.json "
-            f"({str(error).splitlines()[-1].strip()[:80]}); train the fold again"
-        ) from None
-    return model.eval()
+    return load_weights(model, folder, "model.json").eval()
 
 
 def build_detector(yaml: dict) -> nn.Module:
