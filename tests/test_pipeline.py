@@ -139,6 +139,16 @@ def test_same_seed_same_submission(good, phantom, tmp_path):
     assert workspace.places.submission.read_bytes() == good[0].places.submission.read_bytes()
 
 
+def test_a_test_set_of_unknown_studies_alone_gets_fallbacks(good, tmp_path):
+    workspace, _ = good
+    (tmp_path / "in").mkdir()
+    shutil.copytree(workspace.competition / "test", tmp_path / "in" / "test")
+    sample = "id,PredictionString\n000000000000_study,negative 1 0 0 1 1\n000000000001_image,none 1 0 0 1 1\n"
+    (tmp_path / "in" / "sample_submission.csv").write_text(sample)
+    submit(workspace, tmp_path / "in", tmp_path / "s.csv")
+    assert validate(tmp_path / "s.csv", tmp_path / "in" / "sample_submission.csv") == []
+
+
 def test_a_missing_fold_is_an_error_not_half_an_ensemble(good, tmp_path):
     shutil.copytree(good[0].places.root, tmp_path / "demo")
     (tmp_path / "demo" / "models" / "yolo" / "fold_1" / "run.json").unlink()
