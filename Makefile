@@ -27,7 +27,7 @@ export PYTHONPATH := $(abspath src)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup all test test-all lint bench lab clean FORCE
+.PHONY: help setup all html ablations test test-all lint bench lab clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -42,10 +42,10 @@ $(INSTALLED): requirements.txt requirements.lock
 	@touch $@
 
 # --------------------------------------------------------------------------------------------------------- stages
-# $(call stage,notebook,notebooks that it follows,profile sections that it reads)
+# $(call stage,notebook,notebooks that it follows,profile sections that it reads; `members`: input/members)
 define stage
 STAGES += $(1)
-SPECS  += --stage $(1):$(3)
+SPECS  += --stage "$(1):$(3)"
 $(RUNS)/$(1).ipynb: notebooks/$(1).ipynb $(RUNS)/$(1).stamp $(2:%=$(RUNS)/%.ipynb) | $(INSTALLED)
 	@$$(CXR) run notebooks/$(1).ipynb $$@ -p profile "$(PROFILE)" -p overrides "$$(OVERRIDES)" \
 	  -p input_dir "$$(abspath $(INPUT))" -p working_dir "$$(abspath $(WORKING))" \
@@ -53,10 +53,17 @@ $(RUNS)/$(1).ipynb: notebooks/$(1).ipynb $(RUNS)/$(1).stamp $(2:%=$(RUNS)/%.ipyn
 endef
 $(eval $(call stage,00_inputs,,phantom,-p solution_csv "$$(abspath $(SOLUTION))"))
 $(eval $(call stage,01_dicom_to_png,00_inputs,images))
+$(eval $(call stage,02_explore,01_dicom_to_png,))
 $(eval $(call stage,03_annotations_and_folds,01_dicom_to_png,folds))
-$(eval $(call stage,07_train_yolo,03_annotations_and_folds,yolo))
-$(eval $(call stage,09_classify_studies,03_annotations_and_folds,study))
-$(eval $(call stage,11_submission,07_train_yolo 09_classify_studies,fusion))
+$(eval $(call stage,04_pretrain_nih,00_inputs,nih))
+$(eval $(call stage,05_pretrain_rsna,04_pretrain_nih,images rsna yolo faster_rcnn))
+$(eval $(call stage,06_segment_lungs,01_dicom_to_png,lungs))
+$(eval $(call stage,07_train_yolo,03_annotations_and_folds 05_pretrain_rsna,yolo))
+$(eval $(call stage,08_train_faster_rcnn,03_annotations_and_folds 05_pretrain_rsna,faster_rcnn))
+$(eval $(call stage,09_classify_studies,03_annotations_and_folds 04_pretrain_nih,study))
+$(eval $(call stage,10_fuse_and_blend,07_train_yolo 08_train_faster_rcnn 09_classify_studies,fusion members))
+$(eval $(call stage,11_submission,10_fuse_and_blend,fusion))
+$(eval $(call stage,12_report,11_submission 02_explore 06_segment_lungs,))
 
 # every stamp is looked at in one go; a stamp whose fingerprint is unchanged keeps its time, and its stage rests
 $(STAGES:%=$(RUNS)/%.stamp): $(RUNS)/stamps
@@ -66,8 +73,16 @@ $(RUNS)/stamps: FORCE | $(INSTALLED)
 	  --solution "$(abspath $(SOLUTION))" --working "$(abspath $(WORKING))" $(SPECS)
 FORCE:
 
-all: $(RUNS)/11_submission.ipynb ## the submission, from raw DICOM; phantom data if input/ is empty
+all: $(STAGES:%=$(RUNS)/%.ipynb) ## the submission, from raw DICOM; phantom data if input/ is empty
 	@$(CXR) summary --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))"
+
+html: $(STAGES:%=$(RUNS)/%.ipynb) ## the executed notebooks as pages, in working/<profile>/html
+	@$(PY) -m jupyter nbconvert --to html --log-level WARN --output-dir "$(WORKING)/$(PROFILE)/html" \
+	  $(STAGES:%="$(RUNS)/%.ipynb")
+	@echo "$(abspath $(WORKING))/$(PROFILE)/html"
+
+ablations: $(RUNS)/12_report.ipynb ## the same trainings without pretraining, and what that costs; then the report anew
+	@$(CXR) ablations --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))"
 
 # --------------------------------------------------------------------------------------------------------- checks
 test: $(INSTALLED) ## the tests, under four minutes

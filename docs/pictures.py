@@ -9,7 +9,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from cxr.data.prepare import load_training
 from cxr.evaluation.out_of_fold import pick_examples
-from cxr.figures import Picture, predictions_beside_truth
+from cxr.figures.pictures import Picture, predictions_beside_truth
 from cxr.labels import STUDY_CLASSES
 from cxr.workspace import open_run_folder
 

@@ -22,7 +22,7 @@ LAYERS = [
     {"prediction"},
     {"evaluation", "explain"},
     {"systems"},
-    {"inputs", "submit", "summary", "kaggle", "app", "bench"},
+    {"inputs", "submit", "summary", "report", "kaggle", "app", "bench"},
     {"__main__"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -45,8 +45,9 @@ def look_at_inputs(workspace: Workspace, solution_csv: str = "") -> dict:
         raise DataFault(f"SOLUTION={solution_csv}: no such file; leave it out, or name the truth of the test set")
     training, findings = training_table(competition)
     testing, more = prediction_table(competition)
-    names = (workspace.profile.yolo.weights, workspace.profile.study.weights)
-    weights = {name: find_weights(workspace.places.input, name) for name in names}
+    profile = workspace.profile
+    names = (part.weights for part in (profile.nih, profile.yolo, profile.faster_rcnn, profile.study))
+    weights = {name: find_weights(workspace.places.input, name) for name in dict.fromkeys(names)}
     found = {
         "data": data,
         "competition": str(competition),
@@ -126,5 +127,7 @@ def report(found: dict) -> None:
     print(f"{found['train_images']} training images, {found['test_images']} test images")
     for name, path in found["weights"].items():
         print(f"weights {name}: {path or 'none in input/weights, the network starts from RANDOM weights'}")
+    for slug, path in found["companions"].items():
+        print(f"{slug}: {path or 'not in the input, what would learn from it goes without'}")
     for line in found["findings"]:
         print(f"note: {line}")

@@ -100,6 +100,19 @@ class Places:
         """uint8 [N, size, size]; row i is row i of the images table."""
         return self.root / "cache" / f"train_{size}.npy"
 
+    def companion_cache(self, name: str, size: int) -> Path:
+        """uint8 [N, size, size] of another data set's pictures."""
+        return self.root / "cache" / f"{name}_{size}.npy"
+
+    @property
+    def lungs(self) -> Path:
+        """Lung masks `<image_id>.png`, one bit a pixel, at cache size."""
+        return self.root / "lungs"
+
+    @property
+    def lungs_table(self) -> Path:
+        return self.tables / "lungs.csv"
+
     @property
     def coco(self) -> Path:
         return self.root / "annotations" / "coco" / "train.json"
@@ -109,6 +122,36 @@ class Places:
 
     def model(self, name: str, fold: int) -> Path:
         return self.root / "models" / name / f"fold_{fold}"
+
+    def pretrained(self, name: str) -> Path:
+        """What stages 04 and 05 learned: `nih`, `rsna_yolo`, `rsna_faster_rcnn`."""
+        return self.root / "models" / f"pretrain_{name}"
+
+    @property
+    def lungs_model(self) -> Path:
+        return self.root / "models" / "lungs"
+
+    @property
+    def members(self) -> Path:
+        """Predictions of foreign models that the user put there."""
+        return self.input / "members"
+
+    @property
+    def fused(self) -> Path:
+        return self.predictions("fused")
+
+    @property
+    def blend(self) -> Path:
+        """Constants of fusion and blending that stage 10 chose, with the gain of each step."""
+        return self.root / "blend.json"
+
+    @property
+    def ablations(self) -> Path:
+        return self.root / "ablations.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
 
     def predictions(self, name: str) -> Path:
         return self.root / "predictions" / name

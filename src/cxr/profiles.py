@@ -38,6 +38,55 @@ class Folds:
 
 
 @dataclass(frozen=True)
+class Nih:
+    """Pretraining of the shared backbone: 15 labels of NIH ChestX-ray14, several at once (paper 004, section 4.2)."""
+
+    use: bool = True  # no: backbones start from a weight file or from random weights
+    network: str = "resnext101_32x8d"  # a torchvision classification network; study and faster_rcnn take its features
+    weights: str = "resnext101_32x8d"  # looked for as input/weights/<weights>*.pth
+    size: int = 224  # px
+    epochs: int = 35
+    batch: int = 32
+    optimizer: str = "SGD"
+    lr: float = 0.001
+    lr_random: float = 0.001  # for a backbone that starts from random weights
+    weight_decay: float = 1e-4
+    warmup_fraction: float = 0.0
+    dropout: float = 0.0
+    train_limit: int = 0  # images; 0 = all
+    seed: int = 2021
+
+
+@dataclass(frozen=True)
+class Rsna:
+    """Pretraining of the detectors on RSNA pneumonia boxes. Networks and sizes are those of the detectors."""
+
+    use: bool = True
+    yolo_epochs: int = 30
+    faster_rcnn_epochs: int = 0  # paper 004 pretrains YOLO alone
+    negatives: float = 0.0  # images without a box for each one with (paper 004: positives only)
+    train_limit: int = 0  # images; 0 = all
+    seed: int = 2021
+
+
+@dataclass(frozen=True)
+class Lungs:
+    """The lung U-Net (paper 000, table 4) and what counts as a believable mask."""
+
+    width: int = 32  # channels of the first level
+    depth: int = 5
+    size: int = 512  # px
+    epochs: int = 50
+    batch: int = 8
+    lr: float = 0.001
+    weight_decay: float = 1e-4
+    dice_weight: float = 1.0  # beside binary cross entropy
+    min_area: float = 0.06  # share of the picture; masks outside of these are rejected
+    max_area: float = 0.75
+    seed: int = 2021
+
+
+@dataclass(frozen=True)
 class Yolo:
     """The one-stage detector (ultralytics)."""
 
@@ -65,6 +114,36 @@ class Yolo:
     confidence: float = 0.001  # the ultralytics default of .25 throws average precision away
     nms_iou: float = 0.5
     max_boxes: int = 30
+    pretrained: bool = True  # start from the detector of stage 05, where there is one
+    seed: int = 2021
+
+
+@dataclass(frozen=True)
+class FasterRcnn:
+    """The two-stage detector (torchvision), on the backbone of stage 04 with a feature pyramid."""
+
+    network: str = "resnext101_32x8d"
+    weights: str = "resnext101_32x8d"  # for the backbone, where stage 04 left none
+    pyramid: int = 256  # channels of the feature pyramid
+    head: int = 1024  # width of the box head
+    size: int = 512  # px, training
+    predict_size: int = 1024  # px
+    epochs: int = 50
+    head_epochs: int = 0  # epochs before those, in which the backbone rests
+    batch: int = 10
+    optimizer: str = "SGD"
+    lr: float = 0.001
+    weight_decay: float = 1e-4
+    warmup_fraction: float = 0.02
+    ema: float = 0.0
+    proposals: int = 1000  # boxes that the first stage hands to the second in training; half of it in prediction
+    regions: int = 512  # of those, how many an image gives to the loss of the second stage
+    anchor: int = 16  # px, edge of the smallest anchor at training size; it doubles from level to level
+    validate_every: int = 1  # epochs
+    confidence: float = 0.001
+    nms_iou: float = 0.5
+    max_boxes: int = 30
+    pretrained: bool = True  # start from stage 05, else from the backbone of stage 04, where they are
     seed: int = 2021
 
 
@@ -73,9 +152,12 @@ class Study:
     """The study classifier."""
 
     network: str = "resnext101_32x8d"  # a torchvision classification network
-    weights: str = "resnext101_32x8d"
+    weights: str = "resnext101_32x8d"  # for the backbone, where stage 04 left none
     size: int = 224  # px
     epochs: int = 58
+    head_epochs: int = 0  # epochs before those, in which the backbone rests
+    freeze_backbone: bool = False  # it rests in all epochs (paper 004)
+    optimizer: str = "AdamW"
     batch: int = 15
     lr: float = 0.0005  # for a backbone that was trained before
     lr_random: float = 0.002  # for one with random weights, which has further to go
@@ -85,12 +167,19 @@ class Study:
     mask_weight: float = 0.0  # > 0 adds a segmentation head on box masks (what the winners share)
     ema: float = 0.0  # decay of the averaged weights; 0 = off
     flip_at_test: bool = True
+    pretrained: bool = True  # start from the backbone of stage 04, where there is one
     seed: int = 2021
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """From the models' predictions to rows of the submission. Constants are those of the 8th and 11th place."""
+    """From the models' predictions to rows of the submission. Constants are those of the 8th and 11th place.
+
+    With `tune` stage 10 chooses them anew from out-of-fold predictions, and these are where it starts.
+    """
+
+    tune: bool = True
+    resamples: int = 1000  # of the bootstrap behind each interval
 
     wbf_iou: float = 0.55
     wbf_skip: float = 0.001
@@ -105,8 +194,12 @@ class Budget:
 
     hours: float = 9.0
     reserve: float = 0.05  # of the hours, kept for the submission
-    yolo_share: float = 0.5
-    study_share: float = 0.7
+    nih_share: float = 0.15
+    rsna_share: float = 0.15
+    lungs_share: float = 0.1
+    yolo_share: float = 0.4
+    faster_rcnn_share: float = 0.55
+    study_share: float = 0.8
 
 
 @dataclass(frozen=True)
@@ -117,7 +210,11 @@ class Profile:
     phantom: Phantom = field(default_factory=Phantom)
     images: Images = field(default_factory=Images)
     folds: Folds = field(default_factory=Folds)
+    nih: Nih = field(default_factory=Nih)
+    rsna: Rsna = field(default_factory=Rsna)
+    lungs: Lungs = field(default_factory=Lungs)
     yolo: Yolo = field(default_factory=Yolo)
+    faster_rcnn: FasterRcnn = field(default_factory=FasterRcnn)
     study: Study = field(default_factory=Study)
     fusion: Fusion = field(default_factory=Fusion)
     budget: Budget = field(default_factory=Budget)
@@ -131,6 +228,37 @@ PROFILES = {
         "demo",
         images=Images(cache_size=320, png=True, train_limit=340),
         folds=Folds(count=2),
+        nih=Nih(
+            network="mobilenet_v2",
+            weights="mobilenet_v2",
+            size=160,
+            epochs=16,
+            batch=16,
+            optimizer="AdamW",
+            lr=0.0005,
+            lr_random=0.003,
+            warmup_fraction=0.1,
+            train_limit=400,
+        ),
+        rsna=Rsna(yolo_epochs=8, faster_rcnn_epochs=8, negatives=1.0, train_limit=200),
+        lungs=Lungs(width=8, size=128, epochs=25),
+        faster_rcnn=FasterRcnn(
+            network="mobilenet_v2",
+            weights="mobilenet_v2",
+            pyramid=64,
+            head=256,
+            size=256,
+            predict_size=256,
+            epochs=12,
+            batch=8,
+            optimizer="AdamW",
+            lr=0.001,
+            warmup_fraction=0.1,
+            proposals=200,
+            regions=64,
+            anchor=24,
+            validate_every=3,
+        ),
         yolo=Yolo(
             model="yolo11n",
             weights="yolo11n",
@@ -163,7 +291,32 @@ PROFILES = {
         "kaggle",
         images=Images(cache_size=512),
         folds=Folds(count=5),
+        nih=Nih(
+            network="efficientnet_v2_s",
+            weights="efficientnet_v2_s",
+            size=224,
+            epochs=2,
+            batch=64,
+            optimizer="AdamW",
+            lr=0.0005,
+            lr_random=0.001,
+            warmup_fraction=0.05,
+            train_limit=40000,
+        ),
+        rsna=Rsna(yolo_epochs=6, faster_rcnn_epochs=3, negatives=0.5),
+        lungs=Lungs(width=16, size=256, epochs=30, batch=16),
         yolo=Yolo(model="yolo11m", weights="yolo11m", epochs=20, batch=16, nominal_batch=64, mixup=0.2),
+        faster_rcnn=FasterRcnn(
+            network="efficientnet_v2_s",
+            weights="efficientnet_v2_s",
+            predict_size=512,
+            epochs=8,
+            batch=12,
+            optimizer="AdamW",
+            lr=0.0003,
+            anchor=32,
+            validate_every=4,
+        ),
         study=Study(
             network="efficientnet_v2_s",
             weights="efficientnet_v2_s",
@@ -176,14 +329,39 @@ PROFILES = {
             ema=0.999,
         ),
     ),
-    # Paper 004 as far as this release goes: detector and study head with its numbers (sections 4.3 and 4.4).
-    "paper": Profile("paper", images=Images(cache_size=1024, png=True), folds=Folds(count=5)),
+    # Paper 004: the sections' own defaults are its numbers. AdamW at study level is ours.
+    "paper": Profile(
+        "paper", images=Images(cache_size=1024, png=True), folds=Folds(count=5), study=Study(freeze_backbone=True)
+    ),
     # The winners' recipe, several GPUs.
     "full": Profile(
         "full",
         images=Images(cache_size=1024),
         folds=Folds(count=5),
+        nih=Nih(
+            network="efficientnet_v2_m",
+            weights="efficientnet_v2_m",
+            size=384,
+            epochs=10,
+            optimizer="AdamW",
+            lr=0.0003,
+            lr_random=0.001,
+            warmup_fraction=0.05,
+        ),
+        rsna=Rsna(yolo_epochs=15, faster_rcnn_epochs=8, negatives=1.0),
         yolo=Yolo(model="yolo11x", weights="yolo11x", size=768, epochs=40, batch=16, mixup=0.3),
+        faster_rcnn=FasterRcnn(
+            network="efficientnet_v2_m",
+            weights="efficientnet_v2_m",
+            size=768,
+            predict_size=768,
+            epochs=20,
+            batch=8,
+            optimizer="AdamW",
+            lr=0.0003,
+            anchor=48,
+            ema=0.999,
+        ),
         study=Study(
             network="efficientnet_v2_m",
             weights="efficientnet_v2_m",

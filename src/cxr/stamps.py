@@ -5,7 +5,7 @@ the code: the notebook and every `cxr` module that it imports, directly or not. 
 docstrings, and `profiles` does not count, since its values do. Make compares the stamp's time with the stage's record
 `runs/NN.ipynb`; a kill between the two reruns the stage.
 
-Command: `python -m cxr stamp RUNS --stage NAME:SECTION,... [...]`. Standard library only: it runs at every `make`.
+Command: `python -m cxr stamp RUNS --stage "NAME:SECTION ..." [...]`. Standard library only: it runs at every `make`.
 """
 
 import argparse
@@ -18,10 +18,11 @@ from functools import cache
 from pathlib import Path
 
 from cxr.paths import Places, find_places
-from cxr.profiles import load_profile, section_values
+from cxr.profiles import Profile, load_profile, section_values
 
 PACKAGE = Path(__file__).resolve().parent
 NOT_CODE = {"cxr.profiles", "cxr.__main__"}
+MEMBERS = "members"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", default="")
     parser.add_argument("--solution", default="")
     parser.add_argument("--working", default="")
-    parser.add_argument("--stage", action="append", required=True, metavar="NAME:SECTION,...")
+    parser.add_argument("--stage", action="append", required=True, metavar="NAME:SECTION ...")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -42,12 +43,21 @@ def main(args: argparse.Namespace) -> int:
     data = input_identity(places, args.solution)
     for stage in args.stage:
         name, _, sections = stage.partition(":")
-        values = section_values(profile, [s for s in sections.split(",") if s])
+        values = stage_values(profile, places, sections.split())
         code = code_identity(args.notebooks / f"{name}.ipynb")
         update_stamp(
             places.runs / f"{name}.stamp", {"input": data, "profile": args.profile, "settings": values, "code": code}
         )
     return 0
+
+
+def stage_values(profile: Profile, places: Places, sections: list[str]) -> dict[str, object]:
+    """Values of profile sections, and for the word `members` what lies in input/members."""
+    values = section_values(profile, [name for name in sections if name != MEMBERS])
+    if MEMBERS in sections:
+        files = sorted(path for path in places.members.glob("*") if path.suffix in (".csv", ".json"))
+        values[MEMBERS] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files}
+    return values
 
 
 def update_stamp(path: Path, fingerprint: dict) -> bool:
@@ -112,7 +122,8 @@ def input_identity(places: Places, solution: str = "") -> dict:
 
 
 def _add_file(files: dict, path: Path, root: Path) -> None:
-    if path == root / "README.md" or path.name.startswith("."):
+    # members are read by one late stage, which names them: a new one must not send the whole run back to its start
+    if path == root / "README.md" or path.name.startswith(".") or path.parent == root / MEMBERS:
         return
     small = path.suffix == ".csv" and path.stat().st_size < 50e6
     files[str(path.relative_to(root))] = hashlib.sha256(path.read_bytes()).hexdigest() if small else path.stat().st_size

@@ -82,7 +82,7 @@ def patients_of_all(files: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 def predict_rows(workspace: Workspace, competition: Path, files: pd.DataFrame) -> tuple[dict, pd.DataFrame, list]:
     """Rows of the submission by id, the table of readable images, and (path, reason) of the others."""
-    system, settings = Competition(workspace), workspace.profile.images
+    system, settings = Competition(workspace, files), workspace.profile.images
     rows: dict[str, list[Prediction]] = {}
     tables, failures = [pd.DataFrame()], []  # a test set of unknown studies alone leaves nothing to predict
     studies = [group for _, group in files.groupby("study_id", sort=True)]

@@ -31,6 +31,11 @@ class Workspace:
         """The folder with train/, test/ and the CSV files."""
         return Path(self.inputs["competition"])
 
+    def companion(self, slug: str) -> Path | None:
+        """Folder of a data set beside the competition's, as stage 00 found it; None where it is not in the input."""
+        folder = self.inputs["companions"].get(slug)
+        return Path(folder) if folder else None
+
     @property
     def is_phantom(self) -> bool:
         return self.inputs["data"] == "phantom"

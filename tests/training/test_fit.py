@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -8,9 +9,12 @@ import torch
 from cxr.data.datasets import StudyImages, box_mask, study_loader
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
-from cxr.models.classifiers import MASK_STRIDE, StudyNet, load_backbone
-from cxr.training.fit import Recipe, fit, rate
-from cxr.training.losses import dice_loss, study_losses
+from cxr.models.backbones import load_backbone
+from cxr.models.classifiers import MASK_STRIDE, StudyNet
+from cxr.models.detectors import FasterRcnnNet
+from cxr.profiles import FasterRcnn, Study
+from cxr.training.fit import Recipe, Stage, fit, rate, stages_of
+from cxr.training.losses import dice_loss, multilabel_losses, study_losses
 from cxr.training.runs import data_digest, finish_run, is_finished, load_state, start_run
 
 SIZE = 64
@@ -42,11 +46,8 @@ def data():
 def recipe(**changes):
     return Recipe(
         **{
-            "epochs": 1,
-            "lr": 1e-3,
+            "stages": (Stage(1, 1e-3),),
             "weight_decay": 0.0,
-            "warmup_fraction": 0.0,
-            "loss_weights": {"mask": 1.0},
             "seed": 1,
             **changes,
         }
@@ -72,7 +73,7 @@ def test_a_box_becomes_a_mask_at_the_networks_size(data):
 
 
 def test_a_training_learns_and_writes_its_metrics(data, tmp_path):
-    _, record = train(data, tmp_path, epochs=6)
+    _, record = train(data, tmp_path, stages=(Stage(6, 1e-3),))
     table = pd.read_csv(tmp_path / "metrics.csv")
     assert list(table["epoch"]) == [1, 2, 3, 4, 5, 6] and record["epochs"] == 6 and not record["clock_bound"]
     assert table["train_class"].iloc[-1] < table["train_class"].iloc[0]
@@ -85,20 +86,73 @@ def test_same_seed_same_weights(data, tmp_path):
 
 
 def test_the_clock_ends_a_training_in_time(data, tmp_path):
-    _, record = train(data, tmp_path, epochs=1000, max_seconds=2.0)
+    _, record = train(data, tmp_path, stages=(Stage(1000, 1e-3),), max_seconds=2.0)
     assert record["clock_bound"] and record["seconds"] < 20
 
 
 def test_averaged_weights_differ_from_the_last_ones(data, tmp_path):
-    plain, average = (train(data, tmp_path / str(ema), epochs=2, ema=ema)[0].state_dict() for ema in (0.0, 0.9))
+    plain, average = (
+        train(data, tmp_path / str(ema), stages=(Stage(2, 1e-3),), ema=ema)[0].state_dict() for ema in (0.0, 0.9)
+    )
     assert any(not torch.equal(plain[name], average[name]) for name in plain)
 
 
 def test_a_loss_that_is_not_finite_stops_with_names(data, tmp_path):
-    with pytest.raises(FloatingPointError, match=r"loss class is not finite on images i\d+"):
-        broken = lambda outputs, batch: {"class": outputs["classes"].sum() * float("nan")}  # noqa: E731
+    with pytest.raises(DataFault, match=r"loss class is not finite on images i\d+"):
+        broken = lambda network, batch: {"class": network(batch["pixels"])["classes"].sum() * float("nan")}  # noqa: E731
         loader = study_loader(*data, SIZE, MASK_STRIDE, 6, 1, True)
         fit(StudyNet("mobilenet_v2", 0.0, False), broken, loader, loader, recipe(), tmp_path)
+
+
+def test_a_stage_trains_what_it_names_and_holds_the_rest_still(data, tmp_path):
+    torch.manual_seed(0)
+    before = {name: value.clone() for name, value in StudyNet("mobilenet_v2", 0.0, True).state_dict().items()}
+    network, _ = train(data, tmp_path, stages=(Stage(2, 1e-2, ("classifier",)),))
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"classifier.1.weight", "classifier.1.bias"}, "nor do the running means of batch norms move"
+    assert all(parameter.requires_grad for parameter in network.parameters()), "a later training starts free"
+
+
+def test_stages_follow_each_other_each_with_its_own_rate(data, tmp_path):
+    first, second = Stage(2, 1e-2, StudyNet.HEAD), Stage(2, 1e-3)
+    _, record = train(data, tmp_path, stages=(first, second))
+    table = pd.read_csv(tmp_path / "metrics.csv")
+    assert record["epochs"] == 4 and table["lr"].iloc[1] < table["lr"].iloc[0] <= 1e-2
+    assert 5e-4 < table["lr"].iloc[2] <= 1e-3, "the second stage begins its own cosine"
+
+
+def test_a_stage_that_names_nothing_known_is_refused(data, tmp_path):
+    with pytest.raises(DataFault, match="no parameter of StudyNet begins with hed"):
+        train(data, tmp_path, stages=(Stage(1, 1e-3, ("hed",)),))
+
+
+def test_stages_come_from_a_profile_section():
+    settings = dataclasses.replace(Study(), epochs=5, head_epochs=2)
+    assert stages_of(settings, 0.1, ("head",)) == (Stage(2, 0.1, ("head",)), Stage(5, 0.1))
+    assert stages_of(settings, 0.1, ("head",), frozen=True)[1].trainable == ("head",)
+    assert stages_of(dataclasses.replace(settings, head_epochs=0), 0.1, ("head",)) == (Stage(5, 0.1),)
+
+
+def test_sgd_learns_too_and_an_unknown_optimiser_is_named(data, tmp_path):
+    train(data, tmp_path, stages=(Stage(4, 1e-2),), optimizer="SGD")
+    table = pd.read_csv(tmp_path / "metrics.csv")
+    assert table["train_class"].iloc[-1] < table["train_class"].iloc[0]
+    with pytest.raises(DataFault, match="optimizer=Adma: not known; choose AdamW or SGD"):
+        train(data, tmp_path, optimizer="Adma")
+
+
+def test_validation_every_few_epochs_leaves_the_others_empty(data, tmp_path):
+    train(data, tmp_path, stages=(Stage(3, 1e-3),), validate_every=2)
+    table = pd.read_csv(tmp_path / "metrics.csv")
+    assert list(table["val_class"].notna()) == [False, True, False] and table["train_class"].notna().all()
+    assert list(table.columns) == ["epoch", "train_class", "train_mask", "val_class", "val_mask", "lr", "seconds"]
+
+
+def test_unknown_labels_count_for_nothing():
+    network = lambda pixels: torch.tensor([[0.0, 50.0]])  # noqa: E731
+    target = torch.tensor([[1.0, float("nan")]])
+    losses = multilabel_losses(network, {"pixels": None, "target": target})
+    assert losses["labels"].item() == pytest.approx(np.log(2)), "one known label at probability .5"
 
 
 def test_rate_rises_then_falls_to_a_twentieth():
@@ -122,7 +176,7 @@ def test_every_kind_of_backbone_builds_and_answers():
 
 
 def test_an_unknown_network_is_named():
-    with pytest.raises(DataFault, match="study.network=resnet19: torchvision has no such"):
+    with pytest.raises(DataFault, match="network=resnet19: torchvision has no such"):
         StudyNet("resnet19", 0.1, False)
 
 
@@ -131,11 +185,14 @@ def test_backbone_weights_of_torchvision_fit_and_others_are_refused():
 
     for name in ("mobilenet_v2", "resnet18"):
         source, net = torchvision.models.get_model(name, weights=None).state_dict(), StudyNet(name, 0.1, True)
-        assert load_backbone(net, source, "file") == len(net.features.state_dict())
+        assert load_backbone(net.features, source, "file") == len(net.features.state_dict())
         first = next(iter(net.features.state_dict().values()))
         assert torch.equal(first, next(value for key, value in source.items() if not key.startswith("fc")))
+        other = FasterRcnnNet(FasterRcnn(network=name, pyramid=16, head=16))
+        ours = {f"features.{key}": value for key, value in net.features.state_dict().items()}
+        assert load_backbone(other.features, ours, "our net") >= 0.9 * len(ours), "a detector takes a classifier's"
     with pytest.raises(DataFault, match="file: only .* tensors fit this network"):
-        load_backbone(StudyNet("mobilenet_v2", 0.1, True), source, "file")
+        load_backbone(StudyNet("mobilenet_v2", 0.1, True).features, source, "file")
 
 
 def test_a_run_folder_counts_as_finished_only_with_the_same_configuration(tmp_path):

@@ -13,10 +13,16 @@ from cxr.prediction.detect import YoloDetector
 from cxr.profiles import Yolo
 from cxr.training import yolo
 from cxr.training.runs import finish_run
+from cxr.training.start import Start
 
 SETTINGS = Yolo(
     model="yolo11n", size=64, epochs=1, batch=4, nominal_batch=4, optimizer="AdamW", lr=0.001, mosaic=0.0, mixup=0.0
 )
+NOTHING = Start(None, None, ())
+
+
+def from_file(file):
+    return Start(None, file, ("weight file",))
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +47,7 @@ def trained(tmp_path_factory):
     )
     ids = list(images["image_id"])
     data_yaml = write_yolo(root / "data", images, boxes, pixels, ids[:4], ids[4:])
-    record = yolo.train_yolo(SETTINGS, data_yaml, root / "run", None, 600, "test")
-    state = record.pop("state")
+    state, record = yolo.train_yolo(SETTINGS, data_yaml, root / "run", NOTHING, 600, "test")
     finish_run(root / "run", state, record)
     return root / "run", record, images, pixels
 
@@ -79,11 +84,12 @@ def test_a_training_may_start_from_a_checkpoint_for_other_classes(trained, tmp_p
     folder, _, images, pixels = trained
     data_yaml = folder.parent / "data" / "data.yaml"
     torch.manual_seed(1)
-    other = yolo.train_yolo(SETTINGS, data_yaml, tmp_path / "other", tmp_path / "yolo11n.pt", 600, "test")["state"]
+    start = from_file(tmp_path / "yolo11n.pt")
+    other, _ = yolo.train_yolo(SETTINGS, data_yaml, tmp_path / "other", start, 600, "test")
     torch.manual_seed(2)
-    record = yolo.train_yolo(SETTINGS, data_yaml, tmp_path / "run", tmp_path / "yolo11n.pt", 600, "test")
-    assert all(torch.equal(other[name], tensor) for name, tensor in record["state"].items()), "the head is seeded too"
-    finish_run(tmp_path / "run", record.pop("state"), record)
+    state, record = yolo.train_yolo(SETTINGS, data_yaml, tmp_path / "run", start, 600, "test")
+    assert all(torch.equal(other[name], tensor) for name, tensor in state.items()), "the head is seeded too"
+    finish_run(tmp_path / "run", state, record)
     assert record["tensors_from_weights"] > 400, "all but the head"
     assert YoloDetector(tmp_path / "run", Yolo(size=64, confidence=1e-6)).predict(images, pixels) is not None
 
@@ -102,7 +108,7 @@ def test_weights_are_taken_over_by_allow_list(trained, tmp_path):
     source = YOLO("yolo11n.yaml")
     torch.save({"model": source.model}, tmp_path / "yolo11n.pt")
     target = YOLO("yolo11n.yaml")
-    assert yolo.take_weights(target, tmp_path / "yolo11n.pt") == len(source.model.state_dict())
+    assert yolo.take_weights(target, from_file(tmp_path / "yolo11n.pt")) == len(source.model.state_dict())
     name = next(iter(source.model.state_dict()))
     assert torch.equal(target.model.state_dict()[name], source.model.state_dict()[name])
 
@@ -117,5 +123,39 @@ def test_a_checkpoint_that_would_run_code_is_refused(trained, tmp_path, capsys):
 
     torch.save({"model": Stranger()}, tmp_path / "bad.pt")
     with pytest.raises(DataFault, match=r"bad.pt: not a checkpoint that can be read safely"):
-        yolo.take_weights(YOLO("yolo11n.yaml"), tmp_path / "bad.pt")
+        yolo.take_weights(YOLO("yolo11n.yaml"), from_file(tmp_path / "bad.pt"))
     assert "a pickle ran code" not in capsys.readouterr().out
+
+
+def test_a_training_goes_on_from_a_run_folder_of_ours(trained):
+    from ultralytics import YOLO
+
+    folder, _, _, _ = trained
+    target = YOLO("yolo11n.yaml")
+    target.model = yolo.build_detector({**target.model.yaml, "nc": 1})
+    assert yolo.take_weights(target, Start(folder, None, ("RSNA",))) == len(target.model.state_dict())
+    kept = torch.load(folder / "weights.pt", weights_only=True)
+    assert all(torch.equal(target.model.state_dict()[name], tensor) for name, tensor in kept.items())
+
+
+def test_a_run_folder_of_another_network_is_refused(trained, tmp_path):
+    from ultralytics import YOLO
+
+    torch.save({"model.0.conv.weight": torch.zeros(3)}, tmp_path / "weights.pt")
+    with pytest.raises(DataFault, match=r"only 0 of \d+ tensors fit"):
+        yolo.take_weights(YOLO("yolo11n.yaml"), Start(tmp_path, None, ()))
+
+
+def test_a_yolo_loss_that_is_not_finite_stops_with_names(trained, tmp_path, monkeypatch):
+    from ultralytics.nn.tasks import DetectionModel
+
+    folder, _, _, _ = trained
+    loss = DetectionModel.loss
+
+    def broken(self, batch, preds=None):
+        total, named = loss(self, batch, preds)
+        return total, {name: value * float("nan") if name.startswith("cls") else value for name, value in named.items()}
+
+    monkeypatch.setattr(DetectionModel, "loss", broken)
+    with pytest.raises(DataFault, match=r"loss cls\w* is not finite on images i\d"):
+        yolo.train_yolo(SETTINGS, folder.parent / "data" / "data.yaml", tmp_path / "run", NOTHING, 600, "fold 0")

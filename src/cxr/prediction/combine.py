@@ -1,54 +1,190 @@
-"""Several models' predictions to one: box fusion, study means, and what `none` and `negative` tell each other."""
+"""Several models' predictions to one: box fusion, study means, and what boxes, `none` and `negative` tell each other.
+
+The same function, `combine`, serves the tuning out of fold, the test set and foreign members. On the test set the folds
+of one model come first (`fuse_folds`, `average_folds`), all alike; what is left is one table a model, as out of fold,
+and what follows is exactly what was tuned there.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from ensemble_boxes import weighted_boxes_fusion
 
-from cxr.boxes import area_xyxy, clip_xyxy, scale_xyxy
+from cxr.boxes import area_xyxy
+from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
-from cxr.prediction.detect import box_rows, empty_boxes
+from cxr.prediction.constants import MAXIMUM, PRODUCT, Constants
+from cxr.prediction.constants import read_constants as read_constants  # for those who combine
 from cxr.profiles import Fusion
-from cxr.tables import BOX_COLUMNS, BOXES, STUDY_SCORES, check_table
+from cxr.tables import BOX_COLUMNS, BOXES, IMAGE_SCORES, STUDY_SCORES, check_table
+
+SMALLEST_SIDE = 1.0  # px; a thinner box can match nothing, and a submission's two decimals may leave it no area
 
 
-def fuse_boxes(tables: list[pd.DataFrame], images: pd.DataFrame, settings: Fusion) -> pd.DataFrame:
+def combine(
+    images: pd.DataFrame,
+    detections: Mapping[str, pd.DataFrame],
+    image_scores: Mapping[str, pd.DataFrame],
+    constants: Constants,
+) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
+    """Predictions of all models to one system's: boxes, probability of `none` by image_id, study classes.
+
+    images: image_id, study_id, height, width, all images of a study in one call; detections: a BOXES table a detector;
+    image_scores: IMAGE_SCORES or STUDY_SCORES a classifier. Returns BOXES (an image's best score first), a Series and
+    STUDY_SCORES (sorted by study_id). Raises DataFault when a model that has a weight is missing, or lacks an image.
+    """
+    boxes = fuse_detectors(images, detections, constants)
+    return inform(images, boxes, weigh_studies(images, image_scores, constants.class_weights), constants)
+
+
+def fuse_detectors(images: pd.DataFrame, detections: Mapping[str, pd.DataFrame], constants: Constants) -> pd.DataFrame:
+    """The detectors' boxes fused with their weights. One alone passes as it is, cut at `max_boxes` an image."""
+    weights = _weights_of(detections, constants.box_weights, "detector")
+    return fuse_boxes([detections[name] for name in weights], images, constants, list(weights.values()))
+
+
+def fuse_folds(tables: Sequence[pd.DataFrame], images: pd.DataFrame, settings: Fusion | Constants) -> pd.DataFrame:
+    """The boxes of one detector's folds fused, all folds alike."""
+    return fuse_boxes(tables, images, settings)
+
+
+def average_folds(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """IMAGE_SCORES of one classifier's folds to their mean. Raises ValueError if the tables are not about the same."""
+    ids = [list(table["image_id"]) for table in tables]
+    if not ids or any(one != ids[0] for one in ids):
+        raise ValueError("folds to average must be tables of the same images in the same order")
+    values = np.mean([table[list(STUDY_CLASSES)].to_numpy(float) for table in tables], axis=0)
+    mean = pd.DataFrame(values, columns=list(STUDY_CLASSES))
+    mean.insert(0, "image_id", ids[0])
+    return check_table(mean, IMAGE_SCORES, "mean of folds")
+
+
+def _weights_of(given: Mapping[str, pd.DataFrame], weights: Mapping[str, float], kind: str) -> dict[str, float]:
+    """The models that count, with their weights. Never a silent partial ensemble."""
+    counting = {name: weight for name, weight in weights.items() if weight > 0}
+    missing, unknown = sorted(counting.keys() - given.keys()), sorted(given.keys() - weights.keys())
+    if missing or unknown or not counting:
+        found = f"predictions of {', '.join(given) or 'none'}, weights for {', '.join(counting) or 'none'}"
+        raise DataFault(
+            f"every {kind} needs both predictions and a weight, found {found}; run notebook 10_fuse_and_blend again"
+        )
+    return counting
+
+
+class _Stack(NamedTuple):
+    """One model's usable boxes in the order of the images: image i owns rows starts[i] to starts[i + 1]."""
+
+    corners: np.ndarray  # [D x 4] xyxy as shares of width and height, 0..1
+    scores: np.ndarray  # [D]
+    starts: np.ndarray  # [I + 1]
+
+
+def fuse_boxes(
+    tables: Sequence[pd.DataFrame],
+    images: pd.DataFrame,
+    settings: Fusion | Constants,
+    weights: Sequence[float] | None = None,
+) -> pd.DataFrame:
     """Weighted box fusion of several models' boxes (paper 004, equations 3 to 6: ensemble-boxes' default `avg`).
 
-    tables: BOXES, one a model; images: image_id, height, width of every image that may be named there. A
-    cluster that few models found loses score in proportion. Returns a BOXES table, an image's best score first.
+    tables: BOXES, one a model; images: image_id, height, width of every image that counts, boxes elsewhere are left
+    out; of `settings` count wbf_iou, wbf_skip and max_boxes. A cluster that few models found loses score in proportion.
+    A single model is not fused with itself: its boxes pass unchanged, the best `max_boxes` of each image. Returns a
+    BOXES table in the order of the images, an image's best score first. ValueError for weights that fit no models.
     """
-    by_model = [dict(list(table.groupby("image_id"))) for table in tables]
-    fused = [empty_boxes()]
-    for row in images.itertuples():
-        groups = [model.get(row.image_id) for model in by_model]
-        fused.append(_fuse_image(row.image_id, groups, (row.height, row.width), settings))
-    return check_table(pd.concat(fused, ignore_index=True), BOXES, "fused boxes")
+    weights = [1.0] * len(tables) if weights is None else [float(weight) for weight in weights]
+    # ensemble-boxes replaces a wrong number of weights by ones; zero weights alone would make corners 0 / 0
+    if len(weights) != len(tables) or not tables or not all(0 < weight < np.inf for weight in weights):
+        raise ValueError(f"{len(tables)} tables of boxes need as many positive weights, found {weights}")
+    tables = [check_table(table, BOXES, "boxes to fuse") for table in tables]
+    if len(tables) == 1:
+        return _best_boxes(tables[0], images, settings.max_boxes)
+    stacks = [_stack(table, images) for table in tables]
+    fused = [_fuse_image(stacks, row, weights, settings) for row in range(len(images))]
+    sizes = images[["width", "height", "width", "height"]].to_numpy(float)
+    row = np.repeat(np.arange(len(images)), [len(scores) for _, scores in fused])
+    corners = np.concatenate([np.empty((0, 4)), *(boxes for boxes, _ in fused)]) * sizes[row]
+    scores = np.concatenate([np.empty(0), *(scores for _, scores in fused)])
+    return _box_table(images["image_id"].to_numpy()[row], corners, np.clip(scores, 0, 1))
 
 
-def _fuse_image(image_id: str, groups: list[pd.DataFrame | None], size: tuple, settings: Fusion) -> pd.DataFrame:
-    """ensemble-boxes wants boxes in 0..1, clips pixel coordinates away, and exits the program on unequal lengths."""
-    boxes, scores, labels = [], [], []
-    for group in groups:
-        group = empty_boxes() if group is None else group
-        corners = clip_xyxy(scale_xyxy(group[BOX_COLUMNS].to_numpy(float), size, (1.0, 1.0)), 1.0, 1.0)
-        # scores of exactly zero alone would make a cluster's weighted corners 0 / 0
-        good = (area_xyxy(corners) > 0) & (group["score"].to_numpy(float) > 0)
-        boxes.append(corners[good].tolist())
-        scores.append(group["score"].to_numpy(float)[good].tolist())
-        labels.append([0] * int(good.sum()))
+def _stack(table: pd.DataFrame, images: pd.DataFrame) -> _Stack:
+    row = pd.Index(images["image_id"]).get_indexer(table["image_id"])
+    corners, scores = table[BOX_COLUMNS].to_numpy(float), table["score"].to_numpy(float)
+    corners = np.clip(corners / images[["width", "height", "width", "height"]].to_numpy(float)[row], 0, 1)
+    # scores of exactly zero alone would make a cluster's weighted corners 0 / 0
+    good = np.flatnonzero((row >= 0) & (area_xyxy(corners) > 0) & (scores > 0))
+    good = good[np.argsort(row[good], kind="stable")]
+    return _Stack(corners[good], scores[good], np.searchsorted(row[good], np.arange(len(images) + 1)))
+
+
+def _fuse_image(
+    stacks: list[_Stack], row: int, weights: list[float], settings: Fusion | Constants
+) -> tuple[np.ndarray, np.ndarray]:
+    """Corners [N x 4] in 0..1 and scores of one image. ensemble-boxes exits the program on unequal lengths."""
+    spans = [slice(stack.starts[row], stack.starts[row + 1]) for stack in stacks]
+    corners = [stack.corners[span].tolist() for stack, span in zip(stacks, spans, strict=True)]
+    scores = [stack.scores[span].tolist() for stack, span in zip(stacks, spans, strict=True)]
     if not any(scores):
-        return empty_boxes()
-    corners, fused, _ = weighted_boxes_fusion(
-        boxes, scores, labels, iou_thr=settings.wbf_iou, skip_box_thr=settings.wbf_skip
+        return np.empty((0, 4)), np.empty(0)
+    boxes, fused, _ = weighted_boxes_fusion(
+        corners,
+        scores,
+        [[0] * len(one) for one in scores],
+        weights=weights,
+        iou_thr=settings.wbf_iou,
+        skip_box_thr=settings.wbf_skip,
     )
     best = np.argsort(-fused, kind="stable")[: settings.max_boxes]
-    return box_rows(image_id, scale_xyxy(corners[best], (1.0, 1.0), size), np.clip(fused[best], 0, 1))
+    return boxes[best], fused[best]
 
 
-def none_from_boxes(image_ids: list[str], boxes: pd.DataFrame) -> pd.Series:
-    """Probability that an image holds no opacity: the product of (1 - score) over its boxes; 1 without boxes."""
-    absent = (1 - boxes["score"]).groupby(boxes["image_id"]).prod()
-    return absent.reindex(image_ids).fillna(1.0).rename("none")
+def _best_boxes(table: pd.DataFrame, images: pd.DataFrame, at_most: int) -> pd.DataFrame:
+    row = pd.Index(images["image_id"]).get_indexer(table["image_id"])
+    order = np.lexsort((-table["score"].to_numpy(float), row))
+    table = table.iloc[order[row[order] >= 0]]
+    table = table[table.groupby("image_id").cumcount() < at_most]
+    return _box_table(table["image_id"].to_numpy(), table[BOX_COLUMNS].to_numpy(float), table["score"].to_numpy(float))
+
+
+def _box_table(image_ids: np.ndarray, corners: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
+    table = pd.DataFrame(corners, columns=BOX_COLUMNS)
+    table.insert(0, "image_id", pd.Series(image_ids, dtype=object))
+    table.insert(1, "label", "opacity")
+    table.insert(2, "score", scores)
+    sides = corners[:, 2:] - corners[:, :2]
+    table = table[(sides >= SMALLEST_SIDE).all(axis=1)].reset_index(drop=True)
+    return check_table(table, BOXES, "fused boxes")
+
+
+def weigh_studies(
+    images: pd.DataFrame, image_scores: Mapping[str, pd.DataFrame], weights: Mapping[str, float]
+) -> pd.DataFrame:
+    """STUDY_SCORES of all studies of `images`: a classifier's mean over a study's images, then the weighted mean."""
+    counting = _weights_of(image_scores, weights, "classifier")
+    studies = pd.Index(sorted(images["study_id"].unique()), name="study_id")
+    total = np.zeros((len(studies), len(STUDY_CLASSES)))
+    for name, weight in counting.items():
+        table = _scores_by_study(images, image_scores[name], name).set_index("study_id")
+        total += weight / sum(counting.values()) * table.loc[studies, list(STUDY_CLASSES)].to_numpy(float)
+    table = pd.DataFrame(total.clip(0, 1), index=studies, columns=list(STUDY_CLASSES)).reset_index()
+    return check_table(table, STUDY_SCORES, "weighted study scores")
+
+
+def _scores_by_study(images: pd.DataFrame, table: pd.DataFrame, name: str) -> pd.DataFrame:
+    key = "image_id" if "image_id" in table.columns else "study_id"
+    wanted = images[key].drop_duplicates()
+    missing = wanted[~wanted.isin(table[key])]
+    if len(missing):
+        raise DataFault(
+            f"classifier {name}: no row for {len(missing)} of {len(wanted)} {key}s, the first is {missing.iloc[0]}; "
+            "let it predict them all"
+        )
+    if key == "study_id":
+        return table
+    return study_means(table.set_index("image_id").loc[images["image_id"]], images["study_id"])
 
 
 def study_means(image_scores: pd.DataFrame, studies: pd.Series) -> pd.DataFrame:
@@ -57,13 +193,39 @@ def study_means(image_scores: pd.DataFrame, studies: pd.Series) -> pd.DataFrame:
     return check_table(table.rename_axis("study_id").reset_index(), STUDY_SCORES, "study means")
 
 
+def inform(
+    images: pd.DataFrame, boxes: pd.DataFrame, studies: pd.DataFrame, constants: Constants
+) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
+    """`none` from fused boxes, then none and negative from each other, then the boxes' scores from the new none."""
+    none = none_from_boxes(list(images["image_id"]), boxes, constants.none_formula)
+    none, studies = blend(images, none, studies, constants)
+    return none_into_boxes(boxes, none, constants.none_into_boxes), none, studies
+
+
+def none_from_boxes(image_ids: list[str], boxes: pd.DataFrame, formula: str = PRODUCT) -> pd.Series:
+    """Probability that an image holds no opacity, by image_id; 1 without boxes. `formula`: PRODUCT or MAXIMUM."""
+    absent = (1 - boxes["score"]).groupby(boxes["image_id"])
+    if formula not in (PRODUCT, MAXIMUM):
+        raise ValueError(f"none_formula {formula!r}: choose {PRODUCT} or {MAXIMUM}")
+    found = absent.prod() if formula == PRODUCT else absent.min()
+    return found.reindex(image_ids).fillna(1.0).rename("none")
+
+
+def none_into_boxes(boxes: pd.DataFrame, none: pd.Series, share: float) -> pd.DataFrame:
+    """score' = score^(1 - share) (1 - none)^share: a box counts less on an image that looks empty as a whole."""
+    if share == 0:
+        return boxes
+    present = 1 - boxes["image_id"].map(none).to_numpy(float)
+    return boxes.assign(score=boxes["score"] ** (1 - share) * present**share)
+
+
 def blend(
-    images: pd.DataFrame, none: pd.Series, studies: pd.DataFrame, settings: Fusion
+    images: pd.DataFrame, none: pd.Series, studies: pd.DataFrame, settings: Fusion | Constants
 ) -> tuple[pd.Series, pd.DataFrame]:
     """Let `none` and `negative` inform each other: a boxless image is almost surely of a negative study.
 
     images: image_id, study_id; none: by image_id; studies: STUDY_SCORES. Returns both anew, each from the other's
-    value before: none' = (1 - a) none + a negative, negative' = (1 - b) negative + b mean(none).
+    value before: none' = (1 - a) none + a negative, negative' = (1 - c) negative + c mean(none).
     """
     negative = images["study_id"].map(studies.set_index("study_id")["negative"]).to_numpy()
     before = none.reindex(images["image_id"]).to_numpy()

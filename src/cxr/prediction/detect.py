@@ -5,48 +5,72 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cxr.boxes import clip_xyxy, scale_xyxy
 from cxr.images.convert import to_cache_size
 from cxr.profiles import Yolo
 from cxr.tables import BOX_COLUMNS, BOXES, check_table
+from cxr.training.faster_rcnn import load_faster_rcnn
 from cxr.training.yolo import load_detector
 
 BATCH = 16
 
 
-class YoloDetector:
-    """A trained YOLO of a run folder. Model sizes stay inside: boxes come out in pixels of the original image."""
+class Detector:
+    """A trained detector. Model sizes stay inside: boxes come out in pixels of the original image."""
 
-    def __init__(self, folder: Path, settings: Yolo):
+    size: int  # px, edge of what the network sees
+
+    def __init__(self, model: nn.Module, size: int):
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model: nn.Module = load_detector(folder).to(self.device)
-        self.settings = settings
+        self.model, self.size = model.to(self.device).eval(), size
 
     def predict(self, images: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
         """images: image_id, height, width (original); pixels: uint8 [N x S x S], same rows. Returns a BOXES table."""
         found = [empty_boxes()]
         for start in range(0, len(images), BATCH):
             rows = images.iloc[start : start + BATCH]
-            for row, (boxes_xyxy, scores) in zip(
-                rows.itertuples(), self._batch(pixels[start : start + BATCH]), strict=True
-            ):
+            small = np.stack([to_cache_size(image, self.size) for image in pixels[start : start + BATCH]])
+            batch = torch.from_numpy(small).to(self.device)[:, None]
+            for row, (boxes_xyxy, scores) in zip(rows.itertuples(), self.detect(batch), strict=True):
                 original = (row.height, row.width)
-                boxes_xyxy = scale_xyxy(boxes_xyxy, (self.settings.size, self.settings.size), original)
-                found.append(box_rows(row.image_id, clip_xyxy(boxes_xyxy, *original), scores))
+                boxes_xyxy = scale_xyxy(boxes_xyxy.cpu().numpy(), (self.size, self.size), original)
+                found.append(box_rows(row.image_id, clip_xyxy(boxes_xyxy, *original), scores.cpu().numpy()))
         return check_table(pd.concat(found, ignore_index=True), BOXES, "detections")
 
+    def detect(self, batch: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Pixels uint8 [B x 1 x size x size] to boxes_xyxy [N x 4] in pixels of size and scores [N] of each picture."""
+        raise NotImplementedError
+
+
+class YoloDetector(Detector):
+    """A trained YOLO of a run folder; it sees three equal channels in 0..1."""
+
+    def __init__(self, folder: Path, settings: Yolo):
+        super().__init__(load_detector(folder), settings.size)
+        self.settings = settings
+
     @torch.inference_mode()
-    def _batch(self, pixels: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Boxes at model size and scores for each picture; the network sees three equal channels in 0..1."""
+    def detect(self, batch: Tensor) -> list[tuple[Tensor, Tensor]]:
         from ultralytics.utils.nms import non_max_suppression
 
         s = self.settings
-        small = np.stack([to_cache_size(image, s.size) for image in pixels])
-        batch = torch.from_numpy(small).to(self.device)[:, None].expand(-1, 3, -1, -1).float() / 255
-        kept = non_max_suppression(self.model(batch), s.confidence, s.nms_iou, max_det=s.max_boxes, max_time_img=60.0)
-        return [(one[:, :4].cpu().numpy(), one[:, 4].cpu().numpy()) for one in kept]
+        output = self.model(batch.expand(-1, 3, -1, -1).float() / 255)
+        kept = non_max_suppression(output, s.confidence, s.nms_iou, max_det=s.max_boxes, max_time_img=60.0)
+        return [(one[:, :4], one[:, 4]) for one in kept]
+
+
+class FasterRcnnDetector(Detector):
+    """A trained Faster R-CNN of a run folder."""
+
+    def __init__(self, folder: Path):
+        network, settings = load_faster_rcnn(folder)
+        super().__init__(network, settings.predict_size)
+
+    @torch.inference_mode()
+    def detect(self, batch: Tensor) -> list[tuple[Tensor, Tensor]]:
+        return [(one["boxes"], one["scores"]) for one in self.model(batch)]
 
 
 def box_rows(image_id: str, boxes_xyxy: np.ndarray, scores: np.ndarray, label: str = "opacity") -> pd.DataFrame:

@@ -1,237 +1,175 @@
-"""The spine: paper 004's system. Trains its detector and its study classifier fold by fold, and predicts with them.
+"""The spine: paper 004's system. Two detectors and a study classifier, trained fold by fold, and their predictions.
 
-A finished fold is never trained again while its settings, data, starting weights and training code stay the same.
-Out-of-fold predictions are saved, so that everything after needs no model.
+Out-of-fold predictions are saved, so that everything after (fusion, blending, report) needs no model.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from cxr.data.datasets import study_loader
 from cxr.data.prepare import load_training
-from cxr.data.siim import find_weights
 from cxr.data.yolo_labels import write_yolo
 from cxr.faults import DataFault
 from cxr.images.convert import to_cache_size
-from cxr.labels import STUDY_CLASSES
-from cxr.models.classifiers import MASK_STRIDE, StudyNet, load_backbone
 from cxr.prediction.classify import StudyClassifier
-from cxr.prediction.combine import blend, fuse_boxes, none_from_boxes, study_means
-from cxr.prediction.detect import YoloDetector
-from cxr.profiles import Study
-from cxr.stamps import own_digests
+from cxr.prediction.combine import average_folds, combine, fuse_folds, study_means
+from cxr.prediction.constants import read_constants
+from cxr.prediction.detect import FasterRcnnDetector, YoloDetector
+from cxr.prediction.members import read_members, uncovered
 from cxr.tables import BOXES, IMAGE_SCORES, STUDY_SCORES, write_table
 from cxr.training import yolo
-from cxr.training.fit import Recipe, fit
-from cxr.training.losses import study_losses
-from cxr.training.runs import data_digest, finish_run, is_finished, load_state, start_run
+from cxr.training.cross_validation import Fold, each_fold
+from cxr.training.faster_rcnn import train_faster_rcnn
+from cxr.training.pretraining import NIH_NAME, RSNA_FASTER_RCNN, RSNA_YOLO
+from cxr.training.start import Start, find_start
+from cxr.training.studies import train_study
 from cxr.workspace import Workspace
 
-DETECTOR, STUDIES = "yolo", "studies"
+YOLO, FASTER_RCNN, STUDIES = "yolo", "faster_rcnn", "studies"
+DETECTORS, CLASSIFIERS = (YOLO, FASTER_RCNN), (STUDIES,)
 # what shapes a training: when one of these changes, a finished fold is not the fold that would be trained now
+FIT = ("cxr.training.fit", "cxr.training.losses", "cxr.models.backbones", "cxr.data.augment", "cxr.images.convert")
 CODE = {
-    DETECTOR: ("cxr.training.yolo", "cxr.data.yolo_labels", "cxr.images.convert"),
-    STUDIES: (
-        "cxr.training.fit",
-        "cxr.training.losses",
-        "cxr.models.classifiers",
-        "cxr.data.datasets",
-        "cxr.data.augment",
-    ),
+    YOLO: ("cxr.training.yolo", "cxr.data.yolo_labels", "cxr.images.convert"),
+    FASTER_RCNN: (*FIT, "cxr.training.faster_rcnn", "cxr.models.detectors", "cxr.data.detection"),
+    STUDIES: (*FIT, "cxr.training.studies", "cxr.models.classifiers", "cxr.data.datasets"),
 }
 
 
-class Fold(NamedTuple):
-    """What one training gets: all images with their truth and pixels, which of them to learn from, where to keep it."""
-
-    number: int
-    folder: Path
-    images: pd.DataFrame
-    boxes: pd.DataFrame
-    pixels: np.ndarray  # uint8 [N x S x S], rows of `images`
-    training: list[str]  # image ids
-    held_out: list[str]
-    weights: Path | None  # to start from
-    seconds: float  # that the clock allows
-
-
-Train = Callable[[Workspace, Fold], tuple[dict[str, Tensor], dict]]  # to a state dict and what to record
-Predict = Callable[[Path, pd.DataFrame, np.ndarray], pd.DataFrame]
-
-
-def train_detectors(workspace: Workspace) -> pd.DataFrame:
+def train_yolo_folds(workspace: Workspace, pretrained: bool = True) -> pd.DataFrame:
     """Stage 07: one YOLO a fold, then its boxes on the images it never saw. Returns the out-of-fold BOXES table."""
     yolo.prepare(workspace.places.working / "ultralytics")
-    settings = workspace.profile.yolo
-    table = _each_fold(
-        workspace,
-        DETECTOR,
-        settings,
-        workspace.profile.budget.yolo_share,
-        _train_detector,
-        lambda folder, images, pixels: YoloDetector(folder, settings).predict(images, pixels),
-    )
-    write_table(table, workspace.places.predictions(DETECTOR) / "out_of_fold.csv", BOXES)
+    settings, start, name = _begin(workspace, YOLO, workspace.profile.yolo, pretrained, RSNA_YOLO)
+    share = workspace.profile.budget.yolo_share
+
+    def predict(folder, images, pixels):
+        return YoloDetector(folder, settings).predict(images, pixels)
+
+    table = each_fold(workspace, name, settings, start, share, _train_yolo, predict, CODE[YOLO])
+    write_table(table, workspace.places.predictions(name) / "out_of_fold.csv", BOXES)
     return table
 
 
-def train_studies(workspace: Workspace) -> pd.DataFrame:
-    """Stage 09: one study classifier a fold, then its probabilities on the images it never saw (IMAGE_SCORES)."""
-    table = _each_fold(
-        workspace,
-        STUDIES,
-        workspace.profile.study,
-        workspace.profile.budget.study_share,
-        _train_study,
-        lambda folder, images, pixels: StudyClassifier(folder).predict(list(images["image_id"]), pixels),
+def train_faster_rcnn_folds(workspace: Workspace, pretrained: bool = True) -> pd.DataFrame:
+    """Stage 08: one Faster R-CNN a fold, then its boxes on the images it never saw (BOXES)."""
+    settings, start, name = _begin(
+        workspace, FASTER_RCNN, workspace.profile.faster_rcnn, pretrained, RSNA_FASTER_RCNN, NIH_NAME
     )
-    folder = workspace.places.predictions(STUDIES)
+    share = workspace.profile.budget.faster_rcnn_share
+
+    def train(_: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
+        parts = fold.part(fold.training), fold.part(fold.held_out)
+        return train_faster_rcnn(settings, *parts, fold.start, fold.folder, fold.seconds)
+
+    def predict(folder, images, pixels):
+        return FasterRcnnDetector(folder).predict(images, pixels)
+
+    table = each_fold(workspace, name, settings, start, share, train, predict, CODE[FASTER_RCNN])
+    write_table(table, workspace.places.predictions(name) / "out_of_fold.csv", BOXES)
+    return table
+
+
+def train_study_folds(workspace: Workspace, pretrained: bool = True) -> pd.DataFrame:
+    """Stage 09: one study classifier a fold, then its probabilities on the images it never saw (IMAGE_SCORES)."""
+    settings, start, name = _begin(workspace, STUDIES, workspace.profile.study, pretrained, NIH_NAME)
+    share = workspace.profile.budget.study_share
+
+    def train(_: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
+        return train_study(settings, fold)
+
+    def predict(folder, images, pixels):
+        return StudyClassifier(folder).predict(list(images["image_id"]), pixels)
+
+    table = each_fold(workspace, name, settings, start, share, train, predict, CODE[STUDIES])
+    folder = workspace.places.predictions(name)
     write_table(table, folder / "out_of_fold_images.csv", IMAGE_SCORES)
     studies = load_training(workspace)[0].set_index("image_id")["study_id"]
     write_table(study_means(table, table["image_id"].map(studies)), folder / "out_of_fold.csv", STUDY_SCORES)
     return table
 
 
-def _each_fold(workspace: Workspace, name: str, settings, share: float, train: Train, predict: Predict) -> pd.DataFrame:
-    """The bookkeeping of cross-validation: train what is not trained yet, predict each fold by the model without it."""
-    images, boxes, pixels = load_training(workspace)
-    weights, numbers = find_weights(workspace.places.input, settings.weights), sorted(images["fold"].unique())
-    data = data_digest(images[["image_id", "fold", "role", "pixel_sha256", *STUDY_CLASSES]], boxes)
-    start = f"{weights.name}, {weights.stat().st_size} bytes" if weights else "random"
-    code, found = own_digests(CODE[name]), []
-    for number in numbers:
-        folder = workspace.places.model(name, number)
-        config = {"settings": asdict(settings), "fold": int(number), "weights": start, "data": data, "code": code}
-        if is_finished(folder, config):
-            print(f"fold {number}: trained already, kept")
-        else:
-            start_run(folder, config)
-            seconds = workspace.clock.share(share, len(numbers) - number)
-            fold = Fold(number, folder, images, boxes, pixels, *split(images, number), weights, seconds)
-            print(f"fold {number}: {len(fold.training)} images, {_start_words(weights)}", flush=True)
-            state, record = train(workspace, fold)
-            sources = {"data": workspace.inputs["data"], "weights": str(weights or "random")}
-            finish_run(folder, state, {**record, **sources, "profile": workspace.profile.name, "seed": settings.seed})
-        rows = np.flatnonzero(images["fold"] == number)
-        found.append(predict(folder, images.iloc[rows], pixels[rows]))
-    return pd.concat(found, ignore_index=True)
+def _begin(workspace: Workspace, name: str, settings, pretrained: bool, *stages: str) -> tuple[object, Start, str]:
+    """Settings, where the training starts, and the name of its folders; without pretraining it has its own folders."""
+    if not pretrained:
+        settings, name = replace(settings, pretrained=False), f"{name}_without_pretraining"
+    return settings, find_start(workspace, settings.weights, *(stages if settings.pretrained else ())), name
 
 
-def _train_detector(workspace: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
+def _train_yolo(workspace: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
     settings = workspace.profile.yolo
     # the network's own size: ultralytics would resize with another filter than prediction does
     pixels = np.stack([to_cache_size(image, settings.size) for image in fold.pixels])
     data_yaml = write_yolo(
         workspace.places.yolo(fold.number), fold.images, fold.boxes, pixels, fold.training, fold.held_out
     )
-    record = yolo.train_yolo(settings, data_yaml, fold.folder, fold.weights, fold.seconds, f"fold {fold.number}")
-    return record.pop("state"), record
-
-
-def _train_study(workspace: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
-    s = workspace.profile.study
-    recipe = Recipe(
-        s.epochs,
-        s.lr if fold.weights else s.lr_random,
-        s.weight_decay,
-        s.warmup_fraction,
-        {"class": 1.0, "mask": s.mask_weight},
-        s.seed,
-        s.ema,
-        fold.seconds,
-    )
-    network = build_study_net(s, fold.weights)
-    record = fit(
-        network,
-        study_losses,
-        _loader(fold, fold.training, s, True),
-        _loader(fold, fold.held_out, s, False),
-        recipe,
-        fold.folder,
-    )
-    return network.state_dict(), record
-
-
-def build_study_net(settings: Study, weights: Path | None) -> StudyNet:
-    """The classifier with random weights drawn from its seed, or with a backbone from a weight file."""
-    torch.manual_seed(settings.seed)
-    network = StudyNet(settings.network, settings.dropout, settings.mask_weight > 0)
-    if weights:
-        load_backbone(network, load_state(weights), str(weights))
-    return network
-
-
-def _loader(fold: Fold, ids: list[str], settings: Study, training: bool) -> DataLoader:
-    rows = np.flatnonzero(fold.images["image_id"].isin(ids))
-    return study_loader(
-        fold.images.iloc[rows],
-        fold.boxes,
-        fold.pixels[rows],
-        settings.size,
-        MASK_STRIDE,
-        settings.batch,
-        settings.seed,
-        training,
-    )
-
-
-def split(images: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
-    """Image ids to train on and to hold out; boxless duplicates of boxed studies are in neither."""
-    usable = images["role"] == "train"
-    training = images["image_id"][usable & (images["fold"] != fold)]
-    held_out = images["image_id"][usable & (images["fold"] == fold)]
-    if training.empty or held_out.empty:
-        raise DataFault(
-            f"fold {fold} leaves {len(training)} images for training and {len(held_out)} to hold out; "
-            "ask for fewer folds"
-        )
-    return list(training), list(held_out)
-
-
-def _start_words(weights: Path | None) -> str:
-    return f"weights from {weights}" if weights else "from RANDOM weights"
+    return yolo.train_yolo(settings, data_yaml, fold.folder, fold.start, fold.seconds, f"fold {fold.number}")
 
 
 class Competition:
-    """All trained folds of a run, ready to predict. Raises DataFault if a fold is missing: never half an ensemble."""
+    """All trained folds of a run, ready to predict. Raises DataFault if a fold is missing: never half an ensemble.
 
-    def __init__(self, workspace: Workspace):
+    tests: image_id and study_id of everything that will be predicted. Foreign members join where they cover all of it;
+    otherwise the constants are taken that were tuned without them, and that is said.
+    """
+
+    def __init__(self, workspace: Workspace, tests: pd.DataFrame):
         yolo.prepare(workspace.places.working / "ultralytics")
-        self.settings = workspace.profile.fusion
-        folds = range(workspace.profile.folds.count)
-        for name in (DETECTOR, STUDIES):
-            missing = [k for k in folds if not (workspace.places.model(name, k) / "run.json").is_file()]
-            if missing:
-                raise DataFault(
-                    f"{workspace.places.model(name, missing[0])}: fold {', '.join(map(str, missing))} of {name} is "
-                    "not trained; run its stage first, or `make all`"
-                )
-        self.detectors = [YoloDetector(workspace.places.model(DETECTOR, k), workspace.profile.yolo) for k in folds]
-        self.classifiers = [StudyClassifier(workspace.places.model(STUDIES, k)) for k in folds]
+        profile = workspace.profile
+        self.settings = profile.fusion
+        self.detectors = {
+            YOLO: [YoloDetector(folder, profile.yolo) for folder in _folds(workspace, YOLO)],
+            FASTER_RCNN: [FasterRcnnDetector(folder) for folder in _folds(workspace, FASTER_RCNN)],
+        }
+        self.classifiers = {STUDIES: [StudyClassifier(folder) for folder in _folds(workspace, STUDIES)]}
+        self.members = read_members(workspace.places.members, load_training(workspace)[0], [*DETECTORS, *CLASSIFIERS])
+        missing = uncovered(self.members, tests)
+        for line in missing:
+            print(f"note: {line}; foreign members are left out")
+        if missing:
+            self.members = []
+        self.constants = read_constants(workspace.places.blend, members=bool(self.members))
 
     def predict(self, images: pd.DataFrame, pixels: np.ndarray) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
         """Boxes, `none` and study classes for images (image_id, study_id, height, width) with cache pixels [N x S x S].
 
         All images of a study must come in one call. Returns a BOXES table, probabilities by image_id, STUDY_SCORES.
         """
-        boxes = fuse_boxes([model.predict(images, pixels) for model in self.detectors], images, self.settings)
-        scores = [model.predict(list(images["image_id"]), pixels) for model in self.classifiers]
-        mean = scores[0].assign(**{name: np.mean([one[name] for one in scores], axis=0) for name in STUDY_CLASSES})
-        return combine(images, boxes, mean, self.settings)
+        boxes = {
+            name: fuse_folds([model.predict(images, pixels) for model in folds], images, self.settings)
+            for name, folds in self.detectors.items()
+        }
+        ids = list(images["image_id"])
+        scores = {
+            name: average_folds([model.predict(ids, pixels) for model in folds])
+            for name, folds in self.classifiers.items()
+        }
+        for member in self.members:
+            (boxes if member.is_detector else scores)[member.name] = member.on(images)
+        return combine(images, boxes, scores, self.constants)
 
 
-def combine(
-    images: pd.DataFrame, boxes: pd.DataFrame, scores: pd.DataFrame, settings
-) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
-    """Boxes stay, `none` comes from boxes, studies are means over their images, then both inform each other."""
-    studies = study_means(scores, images["study_id"])
-    none, studies = blend(images, none_from_boxes(list(images["image_id"]), boxes), studies, settings)
-    return boxes, none, studies
+def _folds(workspace: Workspace, name: str) -> Sequence:
+    """Folders of all folds of a model; DataFault when one is not trained."""
+    folders = [workspace.places.model(name, fold) for fold in range(workspace.profile.folds.count)]
+    missing = [fold for fold, folder in enumerate(folders) if not (folder / "run.json").is_file()]
+    if missing:
+        raise DataFault(
+            f"{folders[missing[0]]}: fold {', '.join(map(str, missing))} of {name} is "
+            "not trained; run its stage first, or `make all`"
+        )
+    return folders
+
+
+def rsna_detectors(workspace: Workspace) -> dict[str, YoloDetector | FasterRcnnDetector]:
+    """The detectors that stage 05 left, ready to predict; a detector that it left out is not there."""
+    yolo.prepare(workspace.places.working / "ultralytics")
+    profile = workspace.profile
+    makers = {
+        YOLO: (RSNA_YOLO, lambda folder: YoloDetector(folder, profile.yolo)),
+        FASTER_RCNN: (RSNA_FASTER_RCNN, FasterRcnnDetector),
+    }
+    folders = {name: (workspace.places.pretrained(part), make) for name, (part, make) in makers.items()}
+    return {name: make(folder) for name, (folder, make) in folders.items() if (folder / "run.json").is_file()}

@@ -4,8 +4,8 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,36 +15,73 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from cxr.faults import DataFault
 from cxr.tables import write_csv
 
-Losses = Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]
+# runs the network on a batch and returns its losses by name; a batch holds `image_id`, a list of the images in it
+Losses = Callable[[nn.Module, dict], dict[str, Tensor]]
+FLOOR = 0.05  # of the learning rate, where the cosine ends (paper 004, equation 1)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training: so many epochs with this top learning rate.
+
+    trainable: prefixes of the names of the parameters that learn (`("classifier", "mask_head")`); empty means all. The
+    rest stands still, running means of its batch norms included.
+    """
+
+    epochs: int
+    lr: float
+    trainable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: AdamW, linear warm-up, cosine to a twentieth."""
+    """How to train. In each stage the rate rises linearly for a share of the steps and falls by half a cosine."""
 
-    epochs: int
-    lr: float
-    weight_decay: float
-    warmup_fraction: float
-    loss_weights: dict[str, float]
+    stages: tuple[Stage, ...]
     seed: int
+    optimizer: str = "AdamW"  # or SGD: with Nesterov momentum .9
+    weight_decay: float = 1e-4
+    warmup_fraction: float = 0.0
+    loss_weights: Mapping[str, float] = field(default_factory=dict)  # 1 for a loss that is not named
     ema: float = 0.0
     max_seconds: float = math.inf
+    validate_every: int = 1  # epochs
+
+    @property
+    def epochs(self) -> int:
+        return sum(stage.epochs for stage in self.stages)
+
+
+def stages_of(settings: object, lr: float, head: tuple[str, ...], frozen: bool = False) -> tuple[Stage, ...]:
+    """Stages from a profile section: `head_epochs` with only the `head` learning, then `epochs` with everything.
+
+    `frozen`: only the head learns to the end.
+    """
+    first = Stage(settings.head_epochs, lr, head)
+    second = Stage(settings.epochs, lr, head if frozen else ())
+    return tuple(stage for stage in (first, second) if stage.epochs)
 
 
 def fit(
-    network: nn.Module, losses: Losses, train: DataLoader, validation: DataLoader, recipe: Recipe, folder: Path
+    network: nn.Module,
+    losses: Losses,
+    train: DataLoader,
+    validation: DataLoader | None,
+    recipe: Recipe,
+    folder: Path,
 ) -> dict:
     """Train `network` in place and write `metrics.csv`, a row an epoch. Returns {'epochs', 'seconds', 'clock_bound'}.
 
     The last epoch's weights are kept (averaged ones with `ema`), not the best validation epoch's: out-of-fold scores
-    then owe nothing to a choice made on the same fold. A non-finite loss raises FloatingPointError naming the losses
-    and the images.
+    then owe nothing to a choice made on the same fold. A non-finite loss raises DataFault naming the losses and the
+    images.
     """
     quiet_lightning()
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
+    folder.mkdir(parents=True, exist_ok=True)
     table = MetricsTable(folder / "metrics.csv", recipe.epochs)
     average = [_weight_average(recipe.ema)] if recipe.ema else []
     started = time.monotonic()
@@ -54,7 +91,8 @@ def fit(
         accelerator="auto",
         precision=precision(),
         deterministic="warn",
-        callbacks=[table, *average],
+        callbacks=[Freezer(recipe.stages), table, *average],
+        check_val_every_n_epoch=recipe.validate_every,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -62,8 +100,8 @@ def fit(
         num_sanity_val_steps=0,
         default_root_dir=str(folder),
     )
-    trainer.fit(Trainee(network, losses, recipe, len(train) * recipe.epochs), train, validation)
-    network.cpu().eval()
+    trainer.fit(Trainee(network, losses, recipe, len(train)), train, validation)
+    network.cpu().eval().requires_grad_(True)
     done = len(table.rows)
     return {"epochs": done, "seconds": round(time.monotonic() - started, 1), "clock_bound": done < recipe.epochs}
 
@@ -79,15 +117,15 @@ def precision() -> str:
 class Trainee(lightning.LightningModule):
     """Network, losses and optimiser as Lightning wants them."""
 
-    def __init__(self, network: nn.Module, losses: Losses, recipe: Recipe, steps: int):
+    def __init__(self, network: nn.Module, losses: Losses, recipe: Recipe, steps_an_epoch: int):
         super().__init__()
-        self.network, self.losses, self.recipe, self.steps = network, losses, recipe, steps
+        self.network, self.losses, self.recipe, self.steps_an_epoch = network, losses, recipe, steps_an_epoch
 
     def _step(self, batch: dict, prefix: str) -> Tensor:
-        named = self.losses(self.network(batch["pixels"]), batch)
+        named = self.losses(self.network, batch)
         bad = [name for name, value in named.items() if not torch.isfinite(value)]
         if bad:
-            raise FloatingPointError(
+            raise DataFault(
                 f"loss {', '.join(bad)} is not finite on images {', '.join(batch['image_id'])}; "
                 "lower the learning rate or look at these images"
             )
@@ -111,18 +149,50 @@ class Trainee(lightning.LightningModule):
             {"params": [p for p in self.parameters() if p.ndim > 1], "weight_decay": self.recipe.weight_decay},
             {"params": [p for p in self.parameters() if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.recipe.lr)
-        warmup = max(1, round(self.recipe.warmup_fraction * self.steps))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, warmup, self.steps))
+        # the rate comes from the schedule alone, since it differs from stage to stage
+        if self.recipe.optimizer == "SGD":
+            optimizer = torch.optim.SGD(groups, lr=1.0, momentum=0.9, nesterov=True)
+        elif self.recipe.optimizer == "AdamW":
+            optimizer = torch.optim.AdamW(groups, lr=1.0)
+        else:
+            raise DataFault(f"optimizer={self.recipe.optimizer}: not known; choose AdamW or SGD")
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        """Learning rate of a step: the schedule of the stage that it lies in."""
+        for stage in self.recipe.stages:
+            steps = stage.epochs * self.steps_an_epoch
+            if step < steps or stage is self.recipe.stages[-1]:
+                return stage.lr * rate(step, round(self.recipe.warmup_fraction * steps), steps)
+            step -= steps
+        raise ValueError("a recipe needs at least one stage")
 
 
 def rate(step: int, warmup: int, steps: int) -> float:
-    """Share of the full learning rate: up linearly over `warmup` steps, then half a cosine down to a twentieth."""
+    """Share of the full learning rate: up linearly over `warmup` steps, then half a cosine down to `FLOOR`."""
     if step < warmup:
         return (step + 1) / warmup
     progress = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress))
+    return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class Freezer(lightning.Callback):
+    """Lets learn in each stage what it names, and holds the rest still."""
+
+    def __init__(self, stages: tuple[Stage, ...]):
+        self.of_epoch = [stage for stage in stages for _ in range(stage.epochs)]
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, module: Trainee) -> None:
+        names = self.of_epoch[trainer.current_epoch].trainable
+        learning = [name for name, _ in module.network.named_parameters() if name.startswith(names or "")]
+        if not learning:
+            raise DataFault(f"no parameter of {type(module.network).__name__} begins with {' or '.join(names)}")
+        for name, parameter in module.network.named_parameters():
+            parameter.requires_grad_(name.startswith(names or ""))
+        for name, part in module.network.named_modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.train(name.startswith(names or ""))
 
 
 class MetricsTable(lightning.Callback):
@@ -133,7 +203,12 @@ class MetricsTable(lightning.Callback):
         self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        numbers = {name: round(float(value), 5) for name, value in trainer.callback_metrics.items()}
+        validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0
+        numbers = {
+            name: round(float(value), 5)
+            for name, value in trainer.callback_metrics.items()
+            if validated or not name.startswith("val_")  # otherwise those of an epoch before
+        }
         seconds = round(time.monotonic() - self.started, 1)
         self.rows.append(
             {
@@ -143,7 +218,10 @@ class MetricsTable(lightning.Callback):
                 "seconds": seconds,
             }
         )
-        write_csv(pd.DataFrame(self.rows), self.path)
+        losses = sorted({name for row in self.rows for name in row} - {"epoch", "lr", "seconds"})
+        # the losses of one kind side by side, also where the first epochs were not validated
+        names = [name for kind in ("train_", "val_") for name in losses if name.startswith(kind)]
+        write_csv(pd.DataFrame(self.rows)[["epoch", *names, "lr", "seconds"]], self.path)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in numbers.items())
         print(f"  epoch {len(self.rows):2d}/{self.epochs}  {shown}  {seconds:.0f} s", flush=True)
 
@@ -162,3 +240,4 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")

@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,8 @@ def is_finished(folder: Path, config: dict) -> bool:
 def start_run(folder: Path, config: dict) -> None:
     """Make the folder ready: an older `run.json` goes first, so that a half-trained folder never looks finished."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").unlink(missing_ok=True)
+    for name in ("run.json", "absent.json"):
+        (folder / name).unlink(missing_ok=True)
     write_json(config, folder / "config.json")
 
 
@@ -54,6 +56,13 @@ def finish_run(folder: Path, state: dict[str, Tensor], record: dict) -> None:
     torch.save({name: tensor.detach().cpu() for name, tensor in state.items()}, partial)
     partial.replace(folder / "weights.pt")
     write_json({**record, **environment()}, folder / "run.json")
+
+
+def leave_absent(folder: Path, reason: str) -> None:
+    """Say that this training is left out and why, and leave `absent.json` in place of an older result."""
+    print(f"{folder.name} is left out: {reason}; the run goes on without it", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    write_json({"reason": reason}, folder / "absent.json")
 
 
 def load_state(path: Path) -> dict[str, Tensor]:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cxr.faults import DataFault
 from cxr.profiles import Yolo
 from cxr.tables import write_csv
-from cxr.training.runs import load_weights
+from cxr.training.runs import load_state, load_weights
+from cxr.training.start import Start
 from cxr.workspace import write_json
 
 QUIET = {name: False for name in ("sync", "mlflow", "wandb", "comet", "clearml", "dvc", "raytune", "tensorboard")}
@@ -46,14 +47,14 @@ def prepare(config_dir: Path) -> None:
 
 
 def train_yolo(
-    settings: Yolo, data_yaml: Path, folder: Path, weights: Path | None, max_seconds: float, label: str
-) -> dict:
-    """Train one detector; leaves `model.json`, `metrics.csv` in `folder` and returns {'state', 'epochs', ...}.
+    settings: Yolo, data_yaml: Path, folder: Path, start: Start, max_seconds: float, label: str
+) -> tuple[dict[str, Tensor], dict]:
+    """Train one detector; leaves `model.json`, `metrics.csv` in `folder`. Returns its state dict and what to record.
 
-    The weights are the averaged ones of the last epoch, for the reason given in `fit`. `weights` is an ultralytics
-    checkpoint (read by allow-list) whose tensors are taken over where name and shape fit. `max_seconds` ends the
-    training between two batches; ultralytics' own `time=` would stretch the schedule to fill it, and no two runs would
-    be equal.
+    The weights are the averaged ones of the last epoch, for the reason given in `fit`. A weight file is an ultralytics
+    checkpoint (read by allow-list); tensors are taken over where name and shape fit. `max_seconds` ends the training
+    between two batches; ultralytics' own `time=` would stretch the schedule to fill it, and no two runs would be equal.
+    A non-finite loss raises DataFault naming the losses and the images.
     """
     check_prepared()
     from ultralytics import YOLO
@@ -62,10 +63,16 @@ def train_yolo(
     # ultralytics seeds itself later, too late for what a checkpoint leaves random: the head
     torch.manual_seed(settings.seed)
     model.model = build_detector({**model.model.yaml, "nc": 1})
-    taken = take_weights(model, weights) if weights else 0
+    taken = take_weights(model, start)
     started, clock = time.monotonic(), {"bound": False}
 
-    def stop_in_time(trainer: object) -> None:
+    def watch(trainer: object) -> None:
+        bad = [name for name, value in trainer.loss_items.items() if not torch.isfinite(value).all()]
+        if bad:
+            raise DataFault(
+                f"{label}: loss {', '.join(bad)} is not finite on images {', '.join(trainer.image_ids)}; "
+                "lower yolo.lr or look at these images"
+            )
         if time.monotonic() - started > max_seconds:
             trainer.stop = clock["bound"] = True
 
@@ -79,23 +86,36 @@ def train_yolo(
     threads = torch.get_num_threads()
     # on a CPU ultralytics leaves torch one thread less than there are cores
     model.add_callback("on_train_start", lambda trainer: torch.set_num_threads(threads))
-    model.add_callback("on_train_batch_end", stop_in_time)
+    model.add_callback("on_train_batch_end", watch)
     model.add_callback("on_train_epoch_end", say)
     scratch = folder / "ultralytics"
     shutil.rmtree(scratch, ignore_errors=True)
-    model.train(data=str(data_yaml), project=str(folder), name=scratch.name, exist_ok=True, **train_arguments(settings))
+    places = {"data": str(data_yaml), "project": str(folder), "name": scratch.name, "exist_ok": True}
+    model.train(trainer=trainer_that_knows_its_images(), **places, **train_arguments(settings))
     torch.set_num_threads(threads)
     trained = model.trainer.ema.ema
     write_json({"model": settings.model, "yaml": trained.yaml}, folder / "model.json")
     epochs = keep_metrics(scratch / "results.csv", folder / "metrics.csv")
     shutil.rmtree(scratch)  # optimiser states and plots, several times the size of the weights
-    return {
-        "state": trained.float().state_dict(),
+    record = {
         "epochs": epochs,
         "seconds": round(time.monotonic() - started, 1),
         "clock_bound": clock["bound"],
         "tensors_from_weights": taken,
     }
+    return trained.float().state_dict(), record
+
+
+def trainer_that_knows_its_images() -> type:
+    """ultralytics' trainer, remembering which images are in the batch: what a message about a loss must name."""
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    class Trainer(DetectionTrainer):
+        def preprocess_batch(self, batch: dict) -> dict:
+            self.image_ids = [Path(file).stem for file in batch["im_file"]]
+            return super().preprocess_batch(batch)
+
+    return Trainer
 
 
 def check_prepared() -> None:
@@ -149,29 +169,39 @@ def train_arguments(s: Yolo) -> dict:
     )
 
 
-def take_weights(model: object, weights: Path) -> int:
-    """Copy what fits from a checkpoint into the model; returns the number of tensors, or raises DataFault."""
-    from ultralytics.nn.tasks import torch_safe_load
+def take_weights(model: object, start: Start) -> int:
+    """Copy what fits from where the training starts into the model; returns the number of tensors.
 
-    try:
-        checkpoint, _ = torch_safe_load(weights, safe_only=True)
-    except (TypeError, RuntimeError, OSError) as error:
-        raise DataFault(
-            f"{weights}: not a checkpoint that can be read safely ({str(error).splitlines()[0][:100]}); "
-            "remove it or copy it again"
-        ) from None
-    source = (checkpoint.get("ema") or checkpoint["model"]).float().state_dict()
+    Raises DataFault when less than half of them fit.
+    """
+    if start.is_random:
+        return 0
+    source = load_state(start.folder / "weights.pt") if start.folder else read_checkpoint(start.file)
     own = model.model.state_dict()
     fitting = {name: value for name, value in source.items() if name in own and own[name].shape == value.shape}
     if len(fitting) < 0.5 * len(own):
         raise DataFault(
-            f"{weights}: only {len(fitting)} of {len(own)} tensors fit {model.model.yaml.get('yaml_file')}; "
-            "remove the file or name another yolo.model"
+            f"{start.folder or start.file}: only {len(fitting)} of {len(own)} tensors fit "
+            f"{model.model.yaml.get('yaml_file')}; remove it or name another yolo.model"
         )
     model.model.load_state_dict(fitting, strict=False)
     # train() builds its network anew and copies from model.model only when a checkpoint is said to be there
     model.ckpt = {"model": model.model}
     return len(fitting)
+
+
+def read_checkpoint(file: Path) -> dict[str, Tensor]:
+    """The state dict inside an ultralytics checkpoint, read by allow-list. Raises DataFault for anything else."""
+    from ultralytics.nn.tasks import torch_safe_load
+
+    try:
+        checkpoint, _ = torch_safe_load(file, safe_only=True)
+    except (TypeError, RuntimeError, OSError) as error:
+        raise DataFault(
+            f"{file}: not a checkpoint that can be read safely ({str(error).splitlines()[0][:100]}); "
+            "remove it or copy it again"
+        ) from None
+    return (checkpoint.get("ema") or checkpoint["model"]).float().state_dict()
 
 
 def keep_metrics(results: Path, out: Path) -> int:

@@ -1,0 +1,1 @@
+"""Figures for notebooks and the report; no pyplot, no global state."""

@@ -1,0 +1,160 @@
+"""Figures that only the report shows: curves of many runs, time by stage, gains with intervals, single radiographs.
+
+Names in them come from files; `plain` keeps them from being read as formulas.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from cxr.figures.pictures import PREDICTED, TRUE, Picture, draw_boxes
+from cxr.tables import read_csv
+
+LUNGS = "#4fc3f7"
+WIDTH = 8.9  # inches; at 110 dots an inch the page's full width
+
+
+class Panel(NamedTuple):
+    """Precision over recall of one class: named lines (recall [H], precision [H]), and what guessing gets."""
+
+    title: str
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    chance: float | None = None
+
+
+class View(NamedTuple):
+    """One radiograph: cache pixels uint8 [S x S], original size (height, width), boxes in original pixels."""
+
+    pixels: np.ndarray
+    size: tuple[float, float]
+    true_xyxy: np.ndarray
+    found_xyxy: np.ndarray
+    scores: Sequence[float]
+    lungs: np.ndarray | None = None  # bool [S x S]
+
+
+def plain(text: str, length: int = 40) -> str:
+    """Text that matplotlib draws as it stands: no formulas, no leading underscore (it hides legend entries)."""
+    text = text if len(text) <= length else text[: length - 1] + "…"
+    return text.replace("\\", "/").replace("$", r"\$").lstrip("_")
+
+
+def precision_recall(panels: Sequence[Panel], columns: int = 3) -> Picture | None:
+    """Precision envelopes, a panel a class; the area below a line is its average precision, dotted is guessing.
+
+    None without any panel.
+    """
+    if not panels:
+        return None
+    rows = -(-len(panels) // columns)
+    figure = Picture(WIDTH, 2.75 * rows)
+    for index, panel in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        for name, (recall, precision) in panel.lines.items():
+            axes.step(np.append(0, recall), np.append(precision[:1], precision), linewidth=1.3, label=plain(name))
+        if panel.chance is not None:
+            axes.axhline(panel.chance, color="0.5", linewidth=0.8, linestyle=":")
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+        axes.set_title(plain(panel.title))
+        # curves fall from the upper left: this corner is the emptiest
+        axes.legend(fontsize=7, loc="lower left", edgecolor="none", framealpha=0.8)
+    return figure
+
+
+def learning_curves(tables: Mapping[str, Path], at_most: int = 4) -> Picture:
+    """A panel a loss of metrics.csv files, a color a run: training drawn through, validation dashed; last the rate."""
+    runs = {name: read_csv(path, ["epoch"]) for name, path in tables.items()}
+    named = pd.unique(np.array([_quantity(c) for t in runs.values() for c in t.select_dtypes("number").columns]))
+    quantities = [*(name for name in named if name not in ("epoch", "seconds", "lr")), "lr"]
+    rows = -(-len(quantities) // at_most)
+    columns = -(-len(quantities) // rows)
+    figure = Picture(min(WIDTH, 2.9 * columns), 2.0 * rows + 0.2)
+    for index, quantity in enumerate(quantities):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        for number, (name, table) in enumerate(runs.items()):
+            for column, style in ((f"train_{quantity}", "-"), (quantity, "-"), (f"val_{quantity}", "--")):
+                if column in table:
+                    known = table[["epoch", column]].dropna()
+                    label = plain(name) if style == "-" else "_"
+                    axes.plot(known["epoch"], known[column], style, color=f"C{number}", linewidth=1.2, label=label)
+        axes.set_title("learning rate" if quantity == "lr" else plain(quantity.replace("_", " ")))
+        axes.set_xlabel("epoch")
+        axes.ticklabel_format(axis="y", scilimits=(-2, 4))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if len(runs) > 1:
+        figure.axes[0].legend(frameon=False, fontsize=7)
+    return figure
+
+
+def _quantity(column: str) -> str:
+    return column.removeprefix("train_").removeprefix("val_")
+
+
+def stage_times(records: Sequence[Mapping]) -> Picture | None:
+    """One bar a stage, each where the one before ended; seconds and peak memory beside it. None without any record."""
+    if not records:
+        return None
+    seconds = np.array([record["seconds"] for record in records], float)
+    unit, name = (3600, "hours") if seconds.sum() > 3 * 3600 else (60, "minutes")
+    starts = np.append(0, np.cumsum(seconds)[:-1]) / unit
+    figure = Picture(WIDTH, 0.3 * len(records) + 0.7)
+    axes = figure.add_subplot()
+    places = np.arange(len(records))
+    axes.barh(places, seconds / unit, left=starts, color="#7aa7d6", height=0.7)
+    end = seconds.sum() / unit
+    for place, record, start in zip(places, records, starts, strict=True):
+        label = f"{record['seconds']:.0f} s, {record['peak_memory_gb']:.1f} GB"
+        late = start > 0.6 * end
+        edge = start if late else start + record["seconds"] / unit
+        axes.annotate(
+            label,
+            (edge, place),
+            (-4 if late else 4, 0),
+            textcoords="offset points",
+            va="center",
+            ha="right" if late else "left",
+            fontsize=8,
+        )
+    axes.set_yticks(places, [plain(str(record["stage"])) for record in records])
+    axes.set(xlim=(0, end * 1.02 or 1), xlabel=f"{name} since the first stage began, pauses left out")
+    axes.invert_yaxis()
+    return figure
+
+
+def gains(rows: pd.DataFrame) -> Picture:
+    """A point and its interval a row: columns name, gain, low, high. Pale where the interval contains 0."""
+    figure = Picture(WIDTH, 0.3 * len(rows) + 0.8)
+    axes = figure.add_subplot()
+    for place, row in enumerate(rows.itertuples()):
+        alpha = 0.45 if row.low <= 0 <= row.high else 1.0
+        ends, color = [row.low, row.high], "#0b5cad"
+        axes.plot(ends, [place, place], color=color, linewidth=2, alpha=alpha, solid_capstyle="round")
+        axes.plot(row.gain, place, "o", markersize=5, color=color, alpha=alpha)
+    axes.axvline(0, color="0.4", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [plain(name, 60) for name in rows["name"]])
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="gain in average precision, 95 % interval")
+    return figure
+
+
+def radiograph(view: View, edge: float = 2.6) -> Picture:
+    """One radiograph in its true proportions: lungs blue, true boxes green, predicted boxes amber with scores."""
+    height, width = view.size
+    figure = Picture(edge, edge * min(max(height / width, 0.5), 2.0))
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    extent = (0, width, height, 0)
+    axes.imshow(view.pixels, cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto")
+    if view.lungs is not None and view.lungs.any() and not view.lungs.all():
+        axes.contour(view.lungs, levels=[0.5], colors=LUNGS, linewidths=0.9, extent=(0, width, 0, height))
+    draw_boxes(axes, view.true_xyxy, TRUE)
+    draw_boxes(axes, view.found_xyxy, PREDICTED)
+    for (x_min, y_min, *_), score in zip(view.found_xyxy, view.scores, strict=True):
+        behind = {"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 0.8}
+        axes.text(x_min, y_min, f"{score:.2f}", color=PREDICTED, fontsize=8, va="top", bbox=behind)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    return figure

@@ -1,0 +1,137 @@
+"""Lung masks of pictures: the trained U-Net, a clean-up, and a table that says where the lungs are and if to trust it.
+
+Masks are bool at cache size; boxes in the table are pixels of the original image. A mask that is rejected stays in the
+table, with the reason: who crops to lungs decides what to do with such a picture.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from scipy import ndimage
+from tqdm import tqdm
+
+from cxr.boxes import scale_xyxy
+from cxr.data.masks import mask_file, write_mask
+from cxr.faults import DataFault
+from cxr.models.segmenters import UNet, lung_probabilities
+from cxr.profiles import Lungs
+from cxr.tables import BOX_COLUMNS, IMAGES, Contract, check_table, read_table, write_table
+from cxr.training.runs import load_weights
+from cxr.workspace import Workspace
+
+LUNGS = Contract("lungs table", ("image_id",), (*BOX_COLUMNS, "parts"), ("area", "accepted"), key="image_id")
+THRESHOLD = 0.5
+SMALLEST_PART = 0.05  # of the largest; less is a speck, not a lung
+CHUNK = 128  # pictures whose masks are in memory at a time
+
+
+class LungSegmenter:
+    """The trained segmenter of a run folder."""
+
+    def __init__(self, folder: Path):
+        settings = json.loads((folder / "config.json").read_text())["settings"]
+        self.size = settings["size"]
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        network = UNet(settings["width"], settings["depth"])
+        self.network = load_weights(network, folder, "config.json").to(device).eval()
+
+    def predict(self, pixels: np.ndarray) -> np.ndarray:
+        """Pictures uint8 [N x S x S] to masks bool of the same shape: at most two parts each, without holes."""
+        side = pixels.shape[-1]
+        masks = [clean_mask(_enlarge(found, side)) for found in lung_probabilities(self.network, pixels, self.size)]
+        return np.stack(masks) if masks else np.empty((0, side, side), bool)
+
+
+def _enlarge(probabilities: np.ndarray, side: int) -> np.ndarray:
+    """Probabilities to a mask of side x side; they are resized before the threshold, which keeps outlines smooth."""
+    return cv2.resize(probabilities, (side, side), interpolation=cv2.INTER_LINEAR) > THRESHOLD
+
+
+def clean_mask(mask: np.ndarray) -> np.ndarray:
+    """The two largest connected parts of a bool mask [H x W], without specks, holes filled."""
+    labels, count = ndimage.label(mask)
+    if not count:
+        return mask
+    sizes = np.bincount(labels.ravel())[1:]
+    largest = [index for index in np.argsort(-sizes, kind="stable")[:2] if sizes[index] >= SMALLEST_PART * sizes.max()]
+    return ndimage.binary_fill_holes(np.isin(labels, [index + 1 for index in largest]))
+
+
+def lung_table(images: pd.DataFrame, masks: np.ndarray, settings: Lungs) -> pd.DataFrame:
+    """One row an image: image_id, area (share of the picture), box of the lungs in *original* pixels, parts (connected
+    parts of the mask), accepted (1 or 0), reason (empty where accepted).
+
+    images: image_id, height, width; masks: bool [N x S x S] of the same rows. Without any lung the box is the whole
+    picture, so that cropping to it loses nothing.
+    """
+    rows = []
+    for image, mask in zip(images.itertuples(), masks, strict=True):
+        box_xyxy = scale_xyxy(mask_box_xyxy(mask)[None], mask.shape, (image.height, image.width))[0]
+        area, reason = float(mask.mean()), rejection(float(mask.mean()), settings)
+        rows.append(
+            (image.image_id, *box_xyxy.round(2), ndimage.label(mask)[1], round(area, 5), int(not reason), reason)
+        )
+    return check_table(pd.DataFrame(rows, columns=[*LUNGS.columns, "reason"]), LUNGS, "lung segmenter")
+
+
+def mask_box_xyxy(mask: np.ndarray) -> np.ndarray:
+    """The box around a bool mask [H x W], right and lower edge behind the last pixel; the whole picture if empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return np.array([0, 0, mask.shape[1], mask.shape[0]], float)
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
+
+
+def rejection(area: float, settings: Lungs) -> str:
+    """Why a mask of this share of the picture is not believed; empty when it is."""
+    if area == 0:
+        return "no lung found"
+    if area < settings.min_area:
+        return f"covers {area:.1%} of the picture, less than {settings.min_area:.0%}"
+    if area > settings.max_area:
+        return f"covers {area:.1%} of the picture, more than {settings.max_area:.0%}"
+    return ""
+
+
+def segment_training(workspace: Workspace, record: dict | None) -> pd.DataFrame | None:
+    """Masks of all training images as PNGs of one bit, and their table; returns the table.
+
+    record: what `train_lungs` returned; with None there is no segmenter, nothing is written, and None comes back.
+    """
+    if record is None:
+        return None
+    places, settings = workspace.places, workspace.profile.lungs
+    images, pixels = load_images(workspace)
+    segmenter, tables = LungSegmenter(places.lungs_model), []
+    shutil.rmtree(places.lungs, ignore_errors=True)  # masks of images that are no longer in the table
+    for start in tqdm(range(0, len(images), CHUNK), desc="lung masks", unit=f"{CHUNK} images"):
+        rows = slice(start, start + CHUNK)
+        masks = segmenter.predict(pixels[rows])
+        for image_id, mask in zip(images["image_id"].iloc[rows], masks, strict=True):
+            write_mask(mask_file(places.lungs, image_id), mask)
+        tables.append(lung_table(images.iloc[rows], masks, settings))
+    table = pd.concat(tables, ignore_index=True)
+    write_table(table, places.lungs_table, LUNGS)
+    print(f"lungs of {int(table['accepted'].sum())} of {len(table)} images are believed")
+    return table
+
+
+def load_images(workspace: Workspace) -> tuple[pd.DataFrame, np.ndarray]:
+    """Images table and memory-mapped cache of stage 01, all that this stage needs; folds come later."""
+    table, cache = workspace.places.images_table, workspace.places.cache(workspace.profile.images.cache_size)
+    if not (table.is_file() and cache.is_file()):
+        raise DataFault(f"{table}: not there yet; run notebook 01_dicom_to_png first, or `make all`")
+    images, pixels = read_table(table, IMAGES), np.load(cache, mmap_mode="r")
+    if len(images) != len(pixels):
+        raise DataFault(f"{table}: does not fit {cache.name}; run 01_dicom_to_png again")
+    return images, pixels
+
+
+def read_lungs(path: Path) -> pd.DataFrame:
+    """The table of stage 06; `reason` is empty text where a mask is accepted."""
+    return read_table(path, LUNGS).fillna({"reason": ""})

@@ -1,0 +1,143 @@
+"""Parts on what a run is worth: the score of its submission, the gain of each blending step, of pretraining."""
+
+import pandas as pd
+
+from cxr.evaluation.intervals import interval_table
+from cxr.evaluation.out_of_fold import match_all
+from cxr.figures.charts import score_bars
+from cxr.figures.report import gains
+from cxr.labels import CLASSES
+from cxr.report.files import RunFiles, read_json, title_of
+from cxr.report.page import Html, Number, absent, bullets, estimate, figure, heading, number, paragraph, table
+
+KEYS = (*CLASSES, "mAP")
+
+
+def score(files: RunFiles) -> list[Html]:
+    """AP of the submission beside the trivial baseline's, with the paired difference, and the run's own out of fold."""
+    scores, inside = read_scores(files), fused_estimates(files)
+    blocks = [] if scores else absent(f"Not scored: {unscored_words(files)}.")
+    columns = {f"test set, {name}": [score_cell(scores[name], key) for key in KEYS] for name in scores or ()}
+    if inside is not None:
+        columns["training set, out of fold"] = [estimate(*inside.loc[key]) for key in KEYS]
+    if columns:
+        blocks.append(table(["AP", *columns], list(zip(KEYS, *columns.values(), strict=True))))
+    if inside is not None:
+        blocks.append(paragraph("Out of fold: all steps of stage 10, their constants chosen on the other folds."))
+    if scores:
+        alt = f"Average precision by class of run and baseline; mAP {score_cell(scores['run'], 'mAP')}."
+        blocks += [paragraph(difference_words(scores["run"])), figure(score_bars(scores, KEYS), alt)]
+    return blocks
+
+
+def fused_estimates(files: RunFiles) -> pd.DataFrame | None:
+    """AP, low and high of the six classes and mAP, out of fold after stage 10; None where a part of it is absent."""
+    fused = files.places.fused.name
+    if files.ground is None or not all(fused in found for found in (files.boxes, files.none, files.study_scores)):
+        return None
+    matches = match_all(files.ground, files.boxes[fused], files.none[fused], files.study_scores[fused])
+    return interval_table({fused: matches}, files.ground)[fused]
+
+
+def read_scores(files: RunFiles) -> dict | None:
+    """score.json with `run` and `baseline`; None where the run was not scored."""
+    scores = read_json(files.places.score) or {}
+    return {name: scores[name] for name in ("run", "baseline")} if {"run", "baseline"} <= scores.keys() else None
+
+
+def unscored_words(files: RunFiles) -> str:
+    """Why there is no score."""
+    if files.inputs.get("solution"):
+        return "stage 11 has not finished, or its score.json was removed"
+    return "the truth of the test set was not given (SOLUTION=...); submit the file to know"
+
+
+def difference_words(run: dict) -> str:
+    """The paired difference to the baseline as a sentence."""
+    words = estimate(run.get("difference"), run.get("difference_low"), run.get("difference_high"), signed=True)
+    return f"Run less baseline: {words} mAP (95 % interval, paired, by patient)."
+
+
+def score_cell(values: dict, key: str) -> Number:
+    """Estimate of one class, or `absent` for a class that the solution does not hold."""
+    if values.get(key) is None:
+        return Number("absent")
+    low, high = (values.get(f"{key}_{end}", values.get(end)) for end in ("low", "high"))
+    return estimate(values[key], low, high)
+
+
+def blend(files: RunFiles) -> list[Html]:
+    """What stage 10 chose: gain of each step, comparisons, constants, members, notes."""
+    found = read_json(files.places.blend)
+    if found is None:
+        return absent("Stage 10 has not run: fusion used the profile's constants, and no step has a measured gain.")
+    blocks = gain_blocks(pd.DataFrame(found.get("steps") or []), ["step", "metric"], "before", "after")
+    if found.get("comparisons"):
+        rows = pd.DataFrame(found["comparisons"])
+        blocks += [heading("all steps against"), *gain_blocks(rows, ["against", "metric"], "other", "own")]
+    if found.get("opacity"):
+        rows = [[title_of(str(row.get("boxes"))), score_cell(row, "AP")] for row in found["opacity"]]
+        blocks += [heading("opacity, mean over folds"), table(["boxes", "AP"], rows)]
+    for key, words in (("constants", "constants"), ("members", "foreign members")):
+        if found.get(key):
+            blocks += [heading(words), anything(found[key])]
+    if found.get("notes"):
+        blocks += [heading("notes"), bullets(found["notes"])]
+    return blocks
+
+
+def pretraining(files: RunFiles) -> list[Html]:
+    """Out-of-fold scores with and without pretraining."""
+    found = read_json(files.places.ablations)
+    if found is None:
+        return absent("Not measured in this run: make ablations trains each model once more without pretraining.")
+    return gain_blocks(pd.DataFrame(found.get("rows") or []), ["model", "metric"], "without", "with")
+
+
+def gain_blocks(rows: pd.DataFrame, names: list[str], before: str, after: str) -> list[Html]:
+    """Table and figure of rows with `gain`, `low`, `high`, and `chosen` where something was."""
+    if rows.empty:
+        return absent("No step was measured.")
+    numbers, choice = [before, after, "gain", "low", "high"], ["chosen"] if "chosen" in rows else []
+    rows = rows.reindex(columns=[*names, *numbers, *choice])
+    rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce")
+    rows["name"] = [", ".join(title_of(str(value)) for value in pair) for pair in rows[names].to_numpy()]
+    cells = [
+        [
+            *(title_of(str(row[name])) for name in names),
+            number(row[before]),
+            number(row[after]),
+            estimate(row["gain"], row["low"], row["high"], signed=True),
+            *(cell(row[name]) for name in choice),
+        ]
+        for row in rows.to_dict("records")
+    ]
+    blocks = [table([*names, before, after, "gain (95 %)", *choice], cells)]
+    measured = rows.dropna(subset=["gain", "low", "high"])
+    if len(measured):
+        blocks.append(figure(gains(measured), "Gain of each row of the table above, with its interval."))
+    return blocks
+
+
+def anything(value: object) -> Html:
+    """Constants, members, comparisons: a table where there are fields, a list otherwise."""
+    if isinstance(value, dict):
+        return table(["name", "value"], [[key, cell(item)] for key, item in value.items()])
+    if all(isinstance(item, dict) for item in value):
+        columns = list(dict.fromkeys(key for item in value for key in item))
+        return table(columns, [[cell(item.get(column)) for column in columns] for item in value])
+    return bullets(cell(item) for item in value)
+
+
+def cell(value: object) -> object:
+    """A value of a JSON file as a cell: numbers to the right, lists and objects in words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return Number(value)
+    if isinstance(value, float):
+        # three decimals, but a threshold of .0001 is not zero
+        return number(value) if value == 0 or abs(value) >= 0.001 else Number(f"{value:.2g}")
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {cell(item)}" for key, item in value.items())
+    return ", ".join(str(cell(item)) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,129 @@
+"""The page as a whole: head, parts, and a file that appears whole or not at all."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from cxr.faults import DataFault
+from cxr.report.examples import examples
+from cxr.report.files import RunFiles
+from cxr.report.head import banner, facts, headline
+from cxr.report.out_of_fold import curves, detectors, studies
+from cxr.report.page import Html, Section, absent, document
+from cxr.report.results import blend, pretraining, score
+from cxr.report.trainings import failures, learning, provenance, times
+from cxr.workspace import Workspace
+
+
+class Part(NamedTuple):
+    """A section before its content is known: `look` says what to look for."""
+
+    anchor: str
+    title: str
+    look: str
+    blocks: Callable[[RunFiles], list[Html]]
+
+
+PARTS = (
+    Part(
+        "score",
+        "Score of the submission",
+        "Look for classes whose interval stands clear of the baseline's (which knows mean boxes, thumbnails and header "
+        "fields), and for a test score far below the one out of fold.",
+        score,
+    ),
+    Part(
+        "boxes",
+        "Boxes out of fold",
+        "Look for how far the two averages lie apart: on all images a detector pays for every alarm on healthy lungs, "
+        "on boxed images only it does not. The first is what the competition counts.",
+        detectors,
+    ),
+    Part(
+        "studies",
+        "Studies out of fold",
+        "Look for classes whose interval reaches down to their share of the studies, which is what guessing gets, and "
+        "in the matrix for what indeterminate and atypical are taken for.",
+        studies,
+    ),
+    Part(
+        "curves",
+        "Precision and recall",
+        "Look at the left end: precision that starts low means confident mistakes, and these cost most.",
+        curves,
+    ),
+    Part(
+        "pictures",
+        "Pictures",
+        "Look for amber boxes on hearts, devices and markers, and for green boxes without an amber one.",
+        examples,
+    ),
+    Part(
+        "blend",
+        "Fusion and blending",
+        "Look for steps whose interval contains 0: what they gained may be chance.",
+        blend,
+    ),
+    Part(
+        "pretraining",
+        "Pretraining on and off",
+        "Look for gains whose interval lies above 0; where it lies below, pretraining did harm.",
+        pretraining,
+    ),
+    Part(
+        "learning",
+        "Learning curves",
+        "Losses should still fall at the end or have come to rest; a held-out loss (dashed) that rises "
+        "while the other falls means learning by heart.",
+        learning,
+    ),
+    Part("times", "Time and memory", "Look for the one stage that is worth making faster.", times),
+    Part(
+        "provenance",
+        "What the models learned from",
+        "Look for random starting weights, for trainings that the clock cut short, and for more than one commit.",
+        provenance,
+    ),
+    Part(
+        "failures",
+        "What failed",
+        "Look for a reason that stands there many times: one bad file is bad luck, many are a fault of the reader.",
+        failures,
+    ),
+)
+
+
+def write_report(workspace: Workspace) -> Path:
+    """Write `report.html` from the files of the run, whatever of them is there; returns its path.
+
+    An absent file is said to be absent where it belongs; a broken one is named where it was wanted; the rest stands.
+    """
+    files = RunFiles(workspace)
+    sections = [Section(part.anchor, part.title, part.look, made(part.blocks, files)) for part in PARTS]
+    foot = f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by stage 12 from the files of the run."
+    head = [block for blocks in (banner, headline, facts) for block in made(blocks, files)]
+    page = document(f"Report of profile {files.profile.name}", head, sections, foot)
+    return replace_text(page, workspace.places.report)
+
+
+def made(blocks: Callable[[RunFiles], list[Html]], files: RunFiles) -> list[Html]:
+    """The blocks, or which file they could not be made from, without this machine's folders."""
+    try:
+        return blocks(files)
+    except DataFault as fault:
+        words = str(fault).replace(f"{files.places.root}{os.sep}", "")
+        return absent(f"This part could not be made. {words}")
+
+
+def replace_text(page: str, path: Path) -> Path:
+    """Write a page atomically: a reader sees the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,124 @@
+"""The bookkeeping of trainings: which fold learns from what, what is finished already, what goes into the record.
+
+A finished fold is never trained again while its settings, data, starting weights and training code stay the same.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from cxr.data.prepare import load_training
+from cxr.faults import DataFault
+from cxr.labels import STUDY_CLASSES
+from cxr.stamps import own_digests
+from cxr.training.runs import data_digest, finish_run, is_finished, start_run
+from cxr.training.start import SIIM, Start, source_name
+from cxr.workspace import Workspace
+
+
+class Fold(NamedTuple):
+    """What one training gets: all images with their truth and pixels, which of them to learn from, where to keep it."""
+
+    number: int
+    folder: Path
+    images: pd.DataFrame
+    boxes: pd.DataFrame
+    pixels: np.ndarray  # uint8 [N x S x S], rows of `images`
+    training: list[str]  # image ids
+    held_out: list[str]
+    start: Start
+    seconds: float  # that the clock allows
+
+    def part(self, ids: list[str]) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+        """Images, boxes and pixels of some image ids, for a loader."""
+        rows = np.flatnonzero(self.images["image_id"].isin(ids))
+        return self.images.iloc[rows], self.boxes, self.pixels[rows]
+
+
+Train = Callable[[Workspace, Fold], tuple[dict[str, Tensor], dict]]  # to a state dict and what to record
+Predict = Callable[[Path, pd.DataFrame, np.ndarray], pd.DataFrame]
+
+
+def each_fold(
+    workspace: Workspace,
+    name: str,
+    settings: object,
+    start: Start,
+    share: float,
+    train: Train,
+    predict: Predict,
+    code: tuple[str, ...],
+) -> pd.DataFrame:
+    """Train what is not trained yet, predict each fold by the model without it; the out-of-fold table of all images.
+
+    settings: a profile section; share: of the clock; code: modules that shape the training, so that a fold trained by
+    other code is trained again.
+    """
+    images, boxes, pixels = load_training(workspace)
+    numbers = sorted(images["fold"].unique())
+    data = data_digest(images[["image_id", "fold", "role", "pixel_sha256", *STUDY_CLASSES]], boxes)
+    sources = [*start.sources, source_name(workspace, SIIM)]
+    found = []
+    for number in numbers:
+        folder = workspace.places.model(name, number)
+        config = configuration(settings, start, data, code, fold=int(number))
+
+        def train_fold(number=number, folder=folder):
+            seconds = workspace.clock.share(share, len(numbers) - number)
+            fold = Fold(number, folder, images, boxes, pixels, *split(images, number), start, seconds)
+            print(f"fold {number}: {len(fold.training)} images, {start.words}", flush=True)
+            return train(workspace, fold)
+
+        if not run_once(workspace, folder, config, start, sources, train_fold):
+            print(f"fold {number}: trained already, kept")
+        rows = np.flatnonzero(images["fold"] == number)
+        found.append(predict(folder, images.iloc[rows], pixels[rows]))
+    return pd.concat(found, ignore_index=True)
+
+
+def configuration(settings: object, start: Start, data: str, code: tuple[str, ...], **more: object) -> dict:
+    """What decides how a training comes out: while it stays the same, a finished run folder is kept."""
+    return {
+        "settings": asdict(settings),
+        "weights": start.identity,
+        "data": data,
+        "code": own_digests(("cxr.training.cross_validation", *code)),
+        **more,
+    }
+
+
+def run_once(
+    workspace: Workspace,
+    folder: Path,
+    config: dict,
+    start: Start,
+    sources: list[str],
+    train: Callable[[], tuple[dict[str, Tensor], dict]],
+) -> bool:
+    """Train into a run folder unless this very configuration is finished there; returns whether it was trained."""
+    if is_finished(folder, config):
+        return False
+    start_run(folder, config)
+    state, record = train()
+    where = {"data": workspace.inputs["data"], **start.record(), "training_sources": sources}
+    seed = config["settings"]["seed"]
+    finish_run(folder, state, {**record, **where, "profile": workspace.profile.name, "seed": seed})
+    return True
+
+
+def split(images: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
+    """Image ids to train on and to hold out; boxless duplicates of boxed studies are in neither."""
+    usable = images["role"] == "train"
+    training = images["image_id"][usable & (images["fold"] != fold)]
+    held_out = images["image_id"][usable & (images["fold"] == fold)]
+    if training.empty or held_out.empty:
+        raise DataFault(
+            f"fold {fold} leaves {len(training)} images for training and {len(held_out)} to hold out; "
+            "ask for fewer folds"
+        )
+    return list(training), list(held_out)

@@ -1,0 +1,203 @@
+"""Stages 04 and 05: the shared backbone learns NIH findings, then the detectors learn RSNA opacities.
+
+Where a data set is not in the input, the stage says so, leaves a record of it, and the run goes on without: what would
+have started from here starts from a weight file or from random weights.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from cxr.data.draw import draw_patients, hold_out
+from cxr.data.multilabel import multilabel_loader
+from cxr.data.nih import FINDINGS, read_nih
+from cxr.data.pictures import cache_pictures
+from cxr.data.rsna import cache_rsna, read_rsna
+from cxr.data.yolo_labels import write_yolo
+from cxr.images.convert import to_cache_size, worker_count
+from cxr.models.backbones import load_backbone
+from cxr.models.classifiers import MultiLabelNet
+from cxr.training import yolo
+from cxr.training.cross_validation import configuration, run_once
+from cxr.training.faster_rcnn import train_faster_rcnn
+from cxr.training.fit import Recipe, Stage, fit
+from cxr.training.losses import multilabel_losses
+from cxr.training.runs import data_digest, leave_absent, load_state
+from cxr.training.start import NIH, RSNA, Start, find_start, source_name
+from cxr.workspace import Workspace
+
+NIH_SLUG, RSNA_SLUG = "data", "rsna-pneumonia-detection-challenge"
+NIH_NAME, RSNA_YOLO, RSNA_FASTER_RCNN = "nih", "rsna_yolo", "rsna_faster_rcnn"
+HELD_OUT = 0.15  # of the patients, to see how a pretraining came out
+FEWEST = 16  # images (NIH) or images with a box (RSNA): below, batch norms learn more from chance than from lungs
+FIT = ("cxr.training.pretraining", "cxr.training.fit", "cxr.training.losses", "cxr.models.backbones")
+CODE = {
+    NIH_NAME: (*FIT, "cxr.models.classifiers", "cxr.data.multilabel", "cxr.data.nih"),
+    RSNA_YOLO: ("cxr.training.pretraining", "cxr.training.yolo", "cxr.data.yolo_labels", "cxr.data.rsna"),
+    RSNA_FASTER_RCNN: (*FIT, "cxr.training.faster_rcnn", "cxr.models.detectors", "cxr.data.detection", "cxr.data.rsna"),
+}
+
+
+class Pictures(NamedTuple):
+    """A companion data set that was read: uint8 [N x S x S], row i for row i of `images`; boxes may be empty."""
+
+    images: pd.DataFrame
+    boxes: pd.DataFrame
+    pixels: np.ndarray
+    held_out: np.ndarray  # bool [N]
+
+
+def pretrain_nih(workspace: Workspace) -> Pictures | None:
+    """Stage 04: a multi-label net on NIH ChestX-ray14, in `models/pretrain_nih`. None where that is not possible."""
+    s, folder = workspace.profile.nih, workspace.places.pretrained(NIH_NAME)
+    data = load_nih(workspace) if s.use else "switched off by nih.use"
+    if isinstance(data, str):
+        return leave_absent(folder, data)
+    start = find_start(workspace, s.weights)
+    digest = data_digest(data.images[["image_id", *FINDINGS]], data.pixels)
+    config = configuration(s, start, digest, CODE[NIH_NAME])
+    sources = [*start.sources, source_name(workspace, NIH)]
+
+    def train() -> tuple[dict[str, Tensor], dict]:
+        seconds = workspace.clock.share(workspace.profile.budget.nih_share)
+        print(f"NIH: {(~data.held_out).sum()} images, {start.words}", flush=True)
+        return train_labels(s, data, start, folder, seconds)
+
+    if not run_once(workspace, folder, config, start, sources, train):
+        print("NIH: trained already, kept")
+    return data
+
+
+def load_nih(workspace: Workspace) -> Pictures | str:
+    """Pictures of the official train_val part; or, in words, why there are none."""
+    folder, s = workspace.companion(NIH_SLUG), workspace.profile.nih
+    if folder is None:
+        return f"no NIH ChestX-ray14 (folder {NIH_SLUG}/) in the input"
+    table, findings = read_nih(folder)
+    for line in findings:
+        print(f"note: {line}")
+    table = draw_patients(table[table["part"] == "train_val"], s.train_limit)
+    if len(table) < FEWEST:
+        return f"{folder} has {len(table)} images of the train_val part, {FEWEST} are needed"
+    cache, workers = workspace.places.companion_cache("nih", s.size), worker_count(workspace.profile.images.workers)
+    files = [folder / path for path in table["path"]]
+    read, failures = cache_pictures(files, list(table["image_id"]), s.size, cache, workers)
+    _tell(failures)
+    images = table.drop(columns=["path"]).merge(read, on="image_id", validate="one_to_one")
+    if len(images) < FEWEST:
+        return f"{folder}: {len(images)} pictures could be read, {FEWEST} are needed"
+    return Pictures(images, pd.DataFrame(), np.load(cache, mmap_mode="r"), hold_out(images["patient_id"], HELD_OUT))
+
+
+def train_labels(
+    s: object, data: Pictures, start: Start, folder: Path, seconds: float
+) -> tuple[dict[str, Tensor], dict]:
+    """Train the multi-label net of settings `s`; returns its state dict and what to record."""
+    torch.manual_seed(s.seed)
+    network = MultiLabelNet(s.network, s.dropout, len(FINDINGS))
+    if start.file:
+        load_backbone(network.features, load_state(start.file), str(start.file))
+    recipe = Recipe(
+        (Stage(s.epochs, s.lr_random if start.is_random else s.lr),),
+        s.seed,
+        s.optimizer,
+        s.weight_decay,
+        s.warmup_fraction,
+        max_seconds=seconds,
+    )
+    loaders = []
+    for training, rows in ((True, ~data.held_out), (False, data.held_out)):
+        rows = np.flatnonzero(rows)
+        images = data.images.iloc[rows]
+        loaders.append(multilabel_loader(images, data.pixels[rows], FINDINGS, s.size, s.batch, s.seed, training))
+    record = fit(network, multilabel_losses, *loaders, recipe, folder)
+    return network.state_dict(), {**record, "images": len(data.images), "network": s.network}
+
+
+def pretrain_rsna(workspace: Workspace) -> Pictures | None:
+    """Stage 05: each detector on RSNA boxes; leaves `models/pretrain_rsna_*`. None where that is not possible."""
+    profile, places = workspace.profile, workspace.places
+    data = load_rsna(workspace) if profile.rsna.use else "switched off by rsna.use"
+    plans: dict[str, tuple[object, Start, Callable]] = {
+        RSNA_YOLO: (
+            replace(profile.yolo, epochs=profile.rsna.yolo_epochs),
+            find_start(workspace, profile.yolo.weights),
+            _train_yolo,
+        ),
+        RSNA_FASTER_RCNN: (
+            replace(profile.faster_rcnn, epochs=profile.rsna.faster_rcnn_epochs, head_epochs=0),
+            find_start(workspace, profile.faster_rcnn.weights, NIH_NAME),
+            _train_faster_rcnn,
+        ),
+    }
+    for left, (name, (settings, start, train)) in zip((2, 1), plans.items(), strict=True):
+        folder = places.pretrained(name)
+        reason = data if isinstance(data, str) else "" if settings.epochs else "the profile gives it no epochs"
+        if reason:
+            leave_absent(folder, reason)
+            continue
+        digest = data_digest(data.images[["image_id", "has_box", "pixel_sha256"]], data.boxes)
+        config = configuration(settings, start, digest, CODE[name])
+        seconds = workspace.clock.share(profile.budget.rsna_share, left)
+        print(f"{name}: {(~data.held_out).sum()} images, {start.words}", flush=True)
+        work = _bind(train, workspace, data, settings, start, folder, seconds)
+        if not run_once(workspace, folder, config, start, [*start.sources, source_name(workspace, RSNA)], work):
+            print(f"{name}: trained already, kept")
+    return None if isinstance(data, str) else data
+
+
+def _bind(train: Callable, *arguments: object) -> Callable[[], tuple[dict[str, Tensor], dict]]:
+    return lambda: train(*arguments)
+
+
+def load_rsna(workspace: Workspace) -> Pictures | str:
+    """Images with boxes and, for each, `rsna.negatives` without; or, in words, why there are none."""
+    folder, s = workspace.companion(RSNA_SLUG), workspace.profile.rsna
+    if folder is None:
+        return f"no RSNA pneumonia challenge (folder {RSNA_SLUG}/) in the input"
+    images, boxes, findings = read_rsna(folder)
+    for line in findings:
+        print(f"note: {line}")
+    boxed, clear = (images[images["has_box"] == value] for value in (1, 0))
+    clear = draw_patients(clear, round(s.negatives * len(boxed))) if s.negatives else clear.head(0)
+    images = draw_patients(pd.concat([boxed, clear]).sort_values("image_id"), s.train_limit)
+    if (images["has_box"] == 1).sum() < FEWEST:
+        return f"{folder} has {(images['has_box'] == 1).sum()} images with a box, {FEWEST} are needed"
+    size = workspace.profile.images.cache_size
+    cache, workers = workspace.places.companion_cache("rsna", size), worker_count(workspace.profile.images.workers)
+    images, failures = cache_rsna(folder, images, size, cache, workers)
+    _tell(failures)
+    if (images["has_box"] == 1).sum() < FEWEST:
+        return f"{folder}: {len(images)} pictures could be read, {FEWEST} with a box are needed"
+    boxes = boxes[boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
+    return Pictures(images, boxes, np.load(cache, mmap_mode="r"), hold_out(images["patient_id"], HELD_OUT))
+
+
+def _tell(failures: pd.DataFrame) -> None:
+    for row in failures.itertuples():
+        print(f"note: {row.path}: {row.reason}; left out")
+
+
+def _train_yolo(
+    workspace: Workspace, data: Pictures, settings: object, start: Start, folder: Path, seconds: float
+) -> tuple[dict[str, Tensor], dict]:
+    yolo.prepare(workspace.places.working / "ultralytics")
+    pixels = np.stack([to_cache_size(image, settings.size) for image in data.pixels])
+    ids = data.images["image_id"]
+    target = workspace.places.root / "annotations" / "yolo" / RSNA_YOLO
+    data_yaml = write_yolo(target, data.images, data.boxes, pixels, list(ids[~data.held_out]), list(ids[data.held_out]))
+    return yolo.train_yolo(settings, data_yaml, folder, start, seconds, "RSNA")
+
+
+def _train_faster_rcnn(
+    workspace: Workspace, data: Pictures, settings: object, start: Start, folder: Path, seconds: float
+) -> tuple[dict[str, Tensor], dict]:
+    rows = [np.flatnonzero(part) for part in (~data.held_out, data.held_out)]
+    parts = [(data.images.iloc[part], data.boxes, data.pixels[part]) for part in rows]
+    return train_faster_rcnn(settings, *parts, start, folder, seconds)

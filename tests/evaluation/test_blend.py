@@ -1,0 +1,300 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.data.folds import make_folds
+from cxr.evaluation.blend import gain_table, training_sources, tune_blend
+from cxr.evaluation.search import OutOfFold, search, search_steps
+from cxr.faults import DataFault
+from cxr.labels import STUDY_CLASSES
+from cxr.prediction.combine import combine
+from cxr.prediction.constants import read_constants, starting_constants
+from cxr.prediction.detect import empty_boxes
+from cxr.profiles import Fusion
+from cxr.tables import BOX_COLUMNS, BOXES, IMAGE_SCORES, STUDY_SCORES, read_csv, read_table, write_csv, write_table
+from cxr.workspace import open_workspace
+
+SIDE = 100
+TRUE = np.array([20.0, 20.0, 60.0, 70.0])
+
+
+def training(count=48):
+    """One image a patient, a box on each that is not negative; patients' class goes round."""
+    rows = []
+    for number in range(count):
+        label = STUDY_CLASSES[number % 4]
+        names = {"image_id": f"i{number:03d}", "study_id": f"s{number:03d}", "patient_id": f"p{number:03d}"}
+        classes = {name: int(name == label) for name in STUDY_CLASSES}
+        rows.append({**names, "height": SIDE, "width": SIDE, "has_box": int(label != "negative"), **classes})
+    images = pd.DataFrame(rows).assign(source="siim", path="x.dcm", role="train")
+    images["pixel_sha256"] = images["image_id"]
+    truth = images.loc[images["has_box"] == 1, ["image_id"]].assign(label="opacity", score=1.0)
+    truth[BOX_COLUMNS] = TRUE
+    return images, truth
+
+
+def detections(images, seed, noise):
+    """A box on two images in three, near the truth, its score higher where there is one; each seed misses others."""
+    rng = np.random.default_rng(seed)
+    kept = images[(np.arange(len(images)) // 4 + seed) % 3 > 0]
+    score = 0.3 + 0.3 * kept["has_box"].to_numpy() + noise * rng.normal(size=len(kept))
+    table = kept[["image_id"]].assign(label="opacity", score=score.clip(0.02, 0.98))
+    table[BOX_COLUMNS] = (TRUE + rng.normal(0, 4, (len(kept), 4))).clip(0, SIDE)
+    return table.reset_index(drop=True)
+
+
+def class_scores(images, seed, noise):
+    rng = np.random.default_rng(seed)
+    values = images[list(STUDY_CLASSES)].to_numpy(float) + noise * rng.random((len(images), 4))
+    table = pd.DataFrame(values / values.sum(1, keepdims=True), columns=list(STUDY_CLASSES))
+    table.insert(0, "image_id", images["image_id"].to_numpy())
+    return table
+
+
+def make_run(folder, images, truth, settings="", detectors=("yolo", "faster_rcnn")):
+    """A workspace with all that stage 10 reads."""
+    run = open_workspace("demo", f"fusion.resamples=30 {settings}", str(folder / "in"), str(folder / "w"), str(folder))
+    places = run.places
+    write_csv(images, places.images_table)
+    write_csv(make_folds(images, 2, 1), places.folds_table)
+    write_table(truth, places.boxes_table, BOXES)
+    places.cache(run.profile.images.cache_size).parent.mkdir(parents=True)
+    np.save(places.cache(run.profile.images.cache_size), np.zeros((len(images), 2, 2), np.uint8))
+    for seed, name in enumerate(detectors):
+        write_table(detections(images, seed, 0.2), places.predictions(name) / "out_of_fold.csv", BOXES)
+    scores = class_scores(images, 7, 1.5)
+    write_table(scores, places.predictions("studies") / "out_of_fold_images.csv", IMAGE_SCORES)
+    return run
+
+
+def put_member(run, name, table, sources=None):
+    write_csv(table, run.places.members / f"{name}.csv")
+    if sources is not None:
+        (run.places.members / f"{name}.json").write_text(json.dumps({"training_sources": sources}))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path, *training())
+
+
+def tune(run, detectors=("yolo", "faster_rcnn")):
+    return tune_blend(run, detectors, ["studies"])
+
+
+def test_the_stage_writes_constants_gains_and_nested_predictions(run, capsys):
+    result = tune(run)
+    steps = ["best detector", "fusion", "none", "none into boxes", "negative from none"]
+    assert [line["step"] for line in result["steps"]] == steps
+    for line in result["steps"]:
+        assert line["after"] - line["before"] == pytest.approx(line["gain"], abs=2e-4)
+        assert line["low"] <= line["gain"] <= line["high"]
+        assert len(line["chosen_by_fold"]) == 2
+    assert result["steps"][1]["before"] == result["steps"][0]["after"]
+    assert json.loads(run.places.blend.read_text()) == result
+    constants = read_constants(run.places.blend, members=False)
+    assert result["steps"][2]["chosen"]["none_from_negative"] == constants.none_from_negative
+    images = read_csv(run.places.images_table)
+    assert set(read_table(run.places.fused / "studies.csv", STUDY_SCORES)["study_id"]) == set(images["study_id"])
+    assert read_csv(run.places.fused / "none.csv")["none"].between(0, 1).all()
+    assert len(read_table(run.places.fused / "out_of_fold.csv", BOXES)) > 0
+    against = [line["against"] for line in result["comparisons"]]
+    assert against == ["yolo", "faster_rcnn", "published constants", "no step"]
+    assert len(gain_table(result)) == len(result["steps"]) + 4
+    assert all(f"note: {line}" in capsys.readouterr().out for line in result["notes"][:1])
+
+
+def test_two_detectors_that_err_apart_are_better_together(run):
+    lines = {line["step"]: line for line in tune(run)["steps"]}
+    assert lines["fusion"]["gain"] > 0.02
+
+
+def test_a_detector_of_pure_noise_loses_its_weight(run):
+    noise = detections(training()[0], 3, 0.0)
+    noise[BOX_COLUMNS] = [70, 70, 95, 95]
+    write_table(noise.assign(score=0.9), run.places.predictions("faster_rcnn") / "out_of_fold.csv", BOXES)
+    weights = tune(run)["constants"]["box_weights"]
+    assert weights["faster_rcnn"] == 0 or weights["yolo"] / weights["faster_rcnn"] == 4
+
+
+def test_what_is_predicted_for_a_fold_owes_nothing_to_its_truth(run):
+    """The heart of the stage: with the truth of fold 0 turned round, its predictions stay, those of fold 1 do not."""
+    images = read_csv(run.places.images_table)
+    fold = images["image_id"].map(read_csv(run.places.folds_table).set_index("image_id")["fold"])
+    tune(run)
+    before = fused_by_fold(run, images, fold)
+    images.loc[fold == 0, list(STUDY_CLASSES)] = images.loc[fold == 0, list(STUDY_CLASSES)].to_numpy()[:, ::-1]
+    images["has_box"] = 1 - images["negative"]
+    truth = images.loc[images["has_box"] == 1, ["image_id"]].assign(label="opacity", score=1.0)
+    truth[BOX_COLUMNS] = np.where((fold == 0)[truth.index].to_numpy()[:, None], TRUE + 20, TRUE)
+    write_csv(images, run.places.images_table)
+    write_table(truth, run.places.boxes_table, BOXES)
+    tune(run)
+    after = fused_by_fold(run, images, fold)
+    for name in ("boxes", "none", "studies"):
+        pd.testing.assert_frame_equal(before[0][name], after[0][name])
+    assert any(not before[1][name].equals(after[1][name]) for name in ("boxes", "none", "studies"))
+
+
+def fused_by_fold(run, images, fold):
+    """What the stage wrote about each fold."""
+    parts = []
+    for number in (0, 1):
+        rows = images[fold == number]
+        files = {"boxes": "out_of_fold.csv", "none": "none.csv", "studies": "studies.csv"}
+        tables = {name: read_csv(run.places.fused / file) for name, file in files.items()}
+        keys = {name: "study_id" if name == "studies" else "image_id" for name in files}
+        parts.append({n: t[t[keys[n]].isin(rows[keys[n]])].reset_index(drop=True) for n, t in tables.items()})
+    return parts
+
+
+def out_of_fold(images, truth):
+    images = images.merge(make_folds(images, 2, 1)[["image_id", "fold"]], on="image_id")
+    found = {"yolo": detections(images, 0, 0.2), "faster_rcnn": detections(images, 1, 0.2)}
+    return OutOfFold(images, truth, found, {"studies": class_scores(images, 7, 1.5)})
+
+
+def test_kept_fusions_give_what_combine_gives():
+    images, truth = training(20)
+    data = out_of_fold(images, truth)
+    for folds in ([0], [0, 1]):
+        start = starting_constants(Fusion(), ["yolo", "faster_rcnn"], ["studies"])
+        constants = search(data, search_steps(start), start, folds, True)[-1]
+        boxes, none, studies = combine(data.images, data.detections, data.scores, constants)
+        kept = data.predict(constants)
+        pd.testing.assert_frame_equal(kept.boxes, boxes)
+        pd.testing.assert_series_equal(kept.none, none)
+        pd.testing.assert_frame_equal(kept.studies, studies)
+
+
+def test_without_tuning_the_published_constants_are_taken_over_and_measured(tmp_path):
+    run = make_run(tmp_path, *training(), settings="fusion.tune=false fusion.none_from_negative=0.35")
+    result = tune(run)
+    constants = result["constants"]
+    assert constants["box_weights"] == {"yolo": 1.0, "faster_rcnn": 1.0}
+    assert constants["none_from_negative"] == 0.35 and constants["negative_from_none"] == 0.3
+    assert result["comparisons"][-2]["gain"] == 0, "nothing differs from the published constants"
+    assert any("fusion.tune is off" in line for line in result["notes"])
+
+
+def test_where_nothing_is_better_the_published_constants_stay():
+    images, truth = training(20)
+    data = out_of_fold(images, truth)
+    data = OutOfFold(data.images, truth, {"yolo": truth.assign(score=0.9)}, {"studies": class_scores(images, 1, 0)})
+    start = starting_constants(Fusion(none_from_negative=0.35), ["yolo"], ["studies"])
+    assert search(data, search_steps(start), start, [0, 1], True)[-1] == start
+
+
+def test_one_detector_alone_is_not_weighed(tmp_path):
+    run = make_run(tmp_path, *training(), detectors=["yolo"])
+    result = tune(run, ["yolo"])
+    assert [line["step"] for line in result["steps"]] == ["none", "none into boxes", "negative from none"]
+    assert "yolo is the only detector: nothing to weigh against it" in result["notes"]
+
+
+def test_a_detector_that_found_nothing_is_named_and_does_no_harm(run):
+    write_table(empty_boxes(), run.places.predictions("faster_rcnn") / "out_of_fold.csv", BOXES)
+    result = tune(run)
+    assert "faster_rcnn: found no box on any training image" in result["notes"]
+    assert result["constants"]["box_weights"]["yolo"] > 0
+
+
+def test_no_box_at_all_still_gives_constants(run):
+    for name in ("yolo", "faster_rcnn"):
+        write_table(empty_boxes(), run.places.predictions(name) / "out_of_fold.csv", BOXES)
+    result = tune(run)
+    assert result["comparisons"][0]["own"] == 0
+    assert read_table(run.places.fused / "out_of_fold.csv", BOXES).empty
+
+
+def test_classes_that_a_fold_or_everybody_lacks_are_left_out_and_told(tmp_path):
+    images, truth = training()
+    images = images.assign(typical=images["typical"] + images["atypical"], atypical=0)
+    folds = make_folds(images, 2, 1).set_index("image_id")["fold"]
+    images["typical"] += images["indeterminate"] * (images["image_id"].map(folds) == 1)
+    images.loc[images["image_id"].map(folds) == 1, "indeterminate"] = 0
+    run = make_run(tmp_path, images, truth)
+    write_csv(folds.reset_index().merge(images[["image_id", "study_id", "patient_id"]]).assign(group="g"),
+              run.places.folds_table)  # fmt: skip
+    notes = tune(run)["notes"]
+    assert "atypical: nobody in the training images has it; it counts in no mean" in notes
+    assert "indeterminate: fold 1 has none; AP of indeterminate is the mean of the other folds" in notes
+
+
+def test_missing_or_strange_predictions_say_what_to_run(run):
+    path = run.places.predictions("studies") / "out_of_fold_images.csv"
+    scores = read_table(path, IMAGE_SCORES)
+    write_table(scores.iloc[1:], path, IMAGE_SCORES)
+    with pytest.raises(DataFault, match="47 rows for 48 images; run the notebook that trains studies again"):
+        tune(run)
+    write_table(scores.replace("i000", "i999"), path, IMAGE_SCORES)
+    with pytest.raises(DataFault, match="1 rows about images that are not in training"):
+        tune(run)
+    path.unlink()
+    with pytest.raises(DataFault, match="not there yet; run the notebook that trains studies first"):
+        tune(run)
+
+
+def test_members_join_and_constants_without_them_are_kept_too(run):
+    images = training()[0]
+    put_member(run, "retina", detections(images, 5, 0.2), ["NIH"])
+    foreign = class_scores(images, 9, 1.2).rename(columns={"image_id": "study_id"})
+    put_member(run, "nets", foreign.assign(study_id=images["study_id"]))
+    result = tune(run)
+    assert [line["step"] for line in result["steps"]][:3] == ["best detector", "fusion", "classifiers"]
+    assert [(line["name"], line["training_sources"]) for line in result["members"]] == [
+        ("nets", "not declared"),
+        ("retina", ["NIH"]),
+    ]
+    assert set(read_constants(run.places.blend, members=True).box_weights) == {"yolo", "faster_rcnn", "retina"}
+    without = read_constants(run.places.blend, members=False)
+    assert set(without.box_weights) == {"yolo", "faster_rcnn"} and set(without.class_weights) == {"studies"}
+    assert "member nets: training sources not declared; it joins on trust" in result["notes"]
+
+
+def test_constants_without_members_are_those_of_a_run_without_them(run, tmp_path):
+    alone = tune(run)["constants"]
+    put_member(run, "retina", detections(training()[0], 5, 0.2))
+    assert tune(run)["constants_without_members"] == alone
+
+
+def test_a_member_that_is_too_good_is_questioned(run):
+    _, truth = training()
+    put_member(run, "oracle", truth.assign(score=0.9))
+    assert any(
+        line.startswith("member oracle: its opacity AP of 1.000 is far above our best") for line in tune(run)["notes"]
+    )
+
+
+def write_record(run, folder, sources):
+    path = run.places.root / "models" / folder / "run.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({} if sources is None else {"training_sources": sources}))
+
+
+def test_training_sources_are_collected_over_folds(run):
+    write_record(run, "yolo/fold_0", ["SIIM", "RSNA"])
+    write_record(run, "yolo/fold_1", ["SIIM"])
+    write_record(run, "pretrain_nih", ["NIH"])
+    write_record(run, "studies/fold_0", None)
+    assert training_sources(run) == {"yolo": ["RSNA", "SIIM"], "pretrain_nih": ["NIH"], "studies": []}
+    result = tune(run)
+    assert result["training_sources"]["yolo"] == ["RSNA", "SIIM"]
+    assert "studies: its runs recorded no training sources" in result["notes"]
+
+
+@pytest.mark.parametrize("source", ["BIMCV-COVID19+", "MIDRC-RICORD-1c", "input/weights/covidx_resnet50.pth"])
+@pytest.mark.parametrize("folder", ["yolo/fold_1", "pretrain_rsna_yolo"])
+def test_a_model_that_knows_the_test_set_stops_the_stage(run, source, folder):
+    write_record(run, folder, ["SIIM", source])
+    with pytest.raises(DataFault, match=r"run.json: trained on .* repeats pictures of the test set; train"):
+        tune(run)
+
+
+def test_other_systems_may_train_on_what_stays_out_of_the_blend(run):
+    write_record(run, "covid_cxnet/fold_0", ["COVIDx"])
+    assert tune(run)["training_sources"] == {}
+    with pytest.raises(DataFault, match="COVIDX repeats"):
+        training_sources(run)
