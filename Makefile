@@ -53,7 +53,7 @@ $(RUNS)/$(1).ipynb: notebooks/$(1).ipynb $(RUNS)/$(1).stamp $(2:%=$(RUNS)/%.ipyn
 endef
 $(eval $(call stage,00_inputs,,phantom,-p solution_csv "$$(abspath $(SOLUTION))"))
 $(eval $(call stage,01_dicom_to_png,00_inputs,images))
-$(eval $(call stage,02_explore,01_dicom_to_png,))
+$(eval $(call stage,02_explore,01_dicom_to_png,images))
 $(eval $(call stage,03_annotations_and_folds,01_dicom_to_png,folds))
 $(eval $(call stage,04_pretrain_nih,00_inputs,nih))
 $(eval $(call stage,05_pretrain_rsna,04_pretrain_nih,images rsna yolo faster_rcnn))
@@ -63,7 +63,7 @@ $(eval $(call stage,08_train_faster_rcnn,03_annotations_and_folds 05_pretrain_rs
 $(eval $(call stage,09_classify_studies,03_annotations_and_folds 04_pretrain_nih,study))
 $(eval $(call stage,10_fuse_and_blend,07_train_yolo 08_train_faster_rcnn 09_classify_studies,fusion members))
 $(eval $(call stage,11_submission,10_fuse_and_blend,fusion))
-$(eval $(call stage,12_report,11_submission 02_explore 06_segment_lungs,))
+$(eval $(call stage,12_report,02_explore 06_segment_lungs 11_submission,images budget))
 
 # every stamp is looked at in one go; a stamp whose fingerprint is unchanged keeps its time, and its stage rests
 $(STAGES:%=$(RUNS)/%.stamp): $(RUNS)/stamps

@@ -23,6 +23,7 @@ LAYERS = [
     {"evaluation", "explain"},
     {"systems"},
     {"inputs", "submit", "summary", "report", "kaggle", "app", "bench"},
+    {"ablations"},
     {"__main__"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 
 from cxr.data.prepare import annotate_and_fold, choose_images, convert_training, load_training
 from cxr.data.siim import labelled_images
+from cxr.evaluation.blend import tune_blend
 from cxr.faults import DataFault
 from cxr.inputs import has_files, look_at_inputs
 from cxr.labels import STUDY_CLASSES
@@ -16,12 +18,22 @@ from cxr.phantom.datasets import make_phantom
 from cxr.submission_format import read_submission, validate
 from cxr.submit import submit, submit_run
 from cxr.summary import score_lines, score_run
-from cxr.systems.competition import train_detectors, train_studies
+from cxr.systems.competition import (
+    CLASSIFIERS,
+    DETECTORS,
+    train_faster_rcnn_folds,
+    train_study_folds,
+    train_yolo_folds,
+)
+from cxr.training.pretraining import pretrain_nih, pretrain_rsna
 from cxr.workspace import open_run_folder, open_workspace, write_json
 
 TINY = (
     "images.cache_size=96 images.png=no yolo.size=64 yolo.epochs=1 yolo.batch=4 study.size=64 study.epochs=1 "
-    "study.batch=4 study.network=resnet18"
+    "study.batch=4 study.network=resnet18 nih.network=resnet18 nih.size=64 nih.epochs=1 nih.batch=4 rsna.yolo_epochs=1 "
+    "rsna.faster_rcnn_epochs=1 lungs.size=64 lungs.width=4 lungs.epochs=1 lungs.batch=4 faster_rcnn.network=resnet18 "
+    "faster_rcnn.size=64 faster_rcnn.predict_size=64 faster_rcnn.pyramid=16 faster_rcnn.head=16 faster_rcnn.epochs=1 "
+    "faster_rcnn.batch=4 fusion.resamples=20"
 )
 
 
@@ -39,8 +51,12 @@ def run_all(root, input_dir, solution=""):
     look_at_inputs(workspace, str(solution))
     convert_training(workspace)
     annotate_and_fold(workspace)
-    train_detectors(workspace)
-    train_studies(workspace)
+    pretrain_nih(workspace)
+    pretrain_rsna(workspace)
+    train_yolo_folds(workspace)
+    train_faster_rcnn_folds(workspace)
+    train_study_folds(workspace)
+    tune_blend(workspace, DETECTORS, CLASSIFIERS)
     return workspace, submit_run(workspace)
 
 
@@ -84,11 +100,48 @@ def test_every_training_image_has_an_out_of_fold_prediction(good):
 
 def test_a_run_folder_tells_what_it_learned_from(good):
     workspace, _ = good
-    for name in ("yolo", "studies"):
+    pretrained = {"yolo": "pretrain_rsna_yolo", "faster_rcnn": "pretrain_rsna_faster_rcnn", "studies": "pretrain_nih"}
+    for name, start in pretrained.items():
         for fold in (0, 1):
             record = json.loads((workspace.places.model(name, fold) / "run.json").read_text())
-            assert record["weights"] == "random" and record["data"] == "competition" and record["clock_bound"] is False
+            assert record["pretraining"] == start and record["data"] == "competition" and record["clock_bound"] is False
             assert record["seed"] == 2021 and record["packages"]["torch"] and record["commit"]
+            assert record["training_sources"][-1] == "SIIM-FISABIO-RSNA train"
+    sources = json.loads((workspace.places.model("faster_rcnn", 0) / "run.json").read_text())["training_sources"]
+    assert sources == ["NIH ChestX-ray14", "RSNA pneumonia", "SIIM-FISABIO-RSNA train"]
+
+
+def test_without_other_data_sets_the_run_goes_on_and_says_so(spoiled):
+    (workspace, _), _, _ = spoiled
+    for name in ("nih", "rsna_yolo", "rsna_faster_rcnn"):
+        absent = json.loads((workspace.places.pretrained(name) / "absent.json").read_text())
+        assert "in the input" in absent["reason"]
+    for name in ("yolo", "faster_rcnn", "studies"):
+        record = json.loads((workspace.places.model(name, 0) / "run.json").read_text())
+        assert record["weights"] == "random" and record["pretraining"] == "none"
+        assert record["training_sources"] == ["SIIM-FISABIO-RSNA train"]
+
+
+def test_the_same_study_net_starts_elsewhere_with_pretraining(good, spoiled):
+    starts = [
+        json.loads((workspace.places.model("studies", 0) / "config.json").read_text())["weights"]
+        for workspace in (good[0], spoiled[0][0])
+    ]
+    assert starts[0].startswith("weights.pt, ") and starts[1] == "random"
+
+
+def test_a_finished_pretraining_is_kept(good, capsys):
+    pretrain_nih(good[0])
+    pretrain_rsna(good[0])
+    assert capsys.readouterr().out.count("trained already, kept") == 3
+
+
+def test_a_backbone_that_does_not_fit_is_refused_in_words(good, tmp_path):
+    shutil.copytree(good[0].places.root, tmp_path / "demo")
+    workspace = open_run_folder(tmp_path / "demo")
+    other = replace(workspace.profile, study=replace(workspace.profile.study, network="mobilenet_v2"))
+    with pytest.raises(DataFault, match=r"pretrain_nih/weights.pt: only \d+ of \d+ tensors fit this network"):
+        train_study_folds(replace(workspace, profile=other))
 
 
 def test_the_score_stands_beside_the_baseline(good):
@@ -115,7 +168,7 @@ def test_a_class_that_the_solution_lacks_is_absent_not_zero(good, phantom, tmp_p
 
 
 def test_a_finished_fold_is_not_trained_again(good, capsys):
-    train_studies(good[0])
+    train_study_folds(good[0])
     assert capsys.readouterr().out.count("trained already, kept") == 2
 
 
@@ -123,7 +176,7 @@ def test_a_fold_trained_by_other_code_is_trained_again(good, tmp_path, capsys):
     shutil.copytree(good[0].places.root, tmp_path / "demo")
     config = tmp_path / "demo" / "models" / "studies" / "fold_1" / "config.json"
     config.write_text(config.read_text().replace('"cxr.training.losses": "', '"cxr.training.losses": "x'))
-    train_studies(open_run_folder(tmp_path / "demo"))
+    train_study_folds(open_run_folder(tmp_path / "demo"))
     assert capsys.readouterr().out.count("trained already, kept") == 1
 
 
@@ -234,7 +287,7 @@ def test_no_readable_dicom_at_all_is_one_line(phantom, tmp_path):
         convert_training(workspace)
 
 
-@pytest.mark.parametrize("function", [load_training, train_studies])
+@pytest.mark.parametrize("function", [load_training, train_study_folds])
 def test_a_stage_run_too_early_says_which_comes_first(phantom, tmp_path, function):
     workspace = open_workspace("demo", TINY, str(phantom / "input"), str(tmp_path / "w"), str(tmp_path / "s"))
     with pytest.raises(DataFault, match="run notebook 01_dicom_to_png first"):
@@ -272,6 +325,6 @@ def test_starting_weights_in_the_input_are_used_and_named(phantom, tmp_path):
     look_at_inputs(workspace)
     convert_training(workspace)
     annotate_and_fold(workspace)
-    train_studies(workspace)
+    train_study_folds(workspace)
     record = json.loads((workspace.places.model("studies", 0) / "run.json").read_text())
     assert record["weights"].endswith("input/weights/resnet18-abc.pth")

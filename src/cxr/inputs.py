@@ -76,7 +76,7 @@ def has_files(folder: Path) -> bool:
 
 def make_phantom_input(workspace: Workspace) -> Path:
     """The phantom of this profile's settings, made only if it is not there yet; returns its input folder."""
-    from cxr.phantom.datasets import make_phantom
+    from cxr.phantom.datasets import FEWEST, make_phantom
 
     settings, folder = workspace.profile.phantom, workspace.places.phantom
     stamp = folder / "settings.json"
@@ -84,7 +84,8 @@ def make_phantom_input(workspace: Workspace) -> Path:
     if not (folder / "input").is_dir() or not stamp.is_file() or json_of(stamp) != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        make_phantom(folder, studies=settings.studies, seed=settings.seed)
+        nih, rsna = (max(FEWEST, round(settings.studies * share)) for share in (settings.nih, settings.rsna))
+        make_phantom(folder, studies=settings.studies, seed=settings.seed, nih=nih, rsna=rsna)
         write_json(wanted, stamp)
     return folder / "input"
 

@@ -17,6 +17,8 @@ class Phantom:
 
     studies: int = 560  # train and test together; a quarter is test
     seed: int = 0
+    nih: float = 0.75  # pictures to pretrain the backbone on, for each study
+    rsna: float = 0.5  # pictures to pretrain the detectors on, for each study
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
 import gzip
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from cxr.data import nih
-from cxr.data.nih import FINDINGS, labelled_images, read_nih, split_patients
+from cxr.data.nih import FINDINGS, labelled_images, read_nih
 from cxr.data.pictures import cache_pictures
 from cxr.faults import DataFault
 from cxr.phantom.companions import plan_nih, write_nih_image, write_nih_tables
@@ -181,25 +180,6 @@ def test_without_the_lists_a_fifth_of_the_patients_is_test(tmp_path, lost):
     assert findings == [f"{tmp_path}: {lost} missing, so 20% of the patients, drawn by a hash, are test"]
 
 
-def test_validation_is_a_share_of_the_patients_whatever_the_order_of_rows(tmp_path):
-    table, _ = labelled_images(many(tmp_path))
-    table.loc[table["patient_id"].isin([f"nih-{number}" for number in range(1, 11)]), "part"] = "test"
-    split = split_patients(table, 0.25)
-    assert split.value_counts().to_dict() == {"train": 60, "validation": 20, "test": 20}
-    assert (split.groupby(table["patient_id"]).nunique() == 1).all()
-    assert ((split == "test") == (table["part"] == "test")).all()
-    shuffled = table.sample(frac=1, random_state=0)
-    assert split_patients(shuffled, 0.25).sort_index().equals(split)
-
-
-def test_validation_never_is_empty_and_never_takes_all():
-    table = pd.DataFrame({"patient_id": ["nih-1", "nih-2", "nih-2"], "part": "train_val"})
-    for fraction in (0.0, 0.01, 0.99, 1.0):
-        assert set(split_patients(table, fraction)) == {"train", "validation"}
-    with pytest.raises(DataFault, match="a validation part needs at least two patients, found 1"):
-        split_patients(table[1:], 0.1)
-
-
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory):
     """Six pictures in the phantom's layout, one of them RGBA."""
@@ -235,7 +215,5 @@ def test_the_real_label_files_keep_what_is_known_of_them(realdata, tmp_path):
     assert (counts["No Finding"], counts["Infiltration"], counts["Hernia"]) == (60_361, 19_894, 227)
     assert sum(counts.values()) == 141_537  # labels written with | in the file, and no other
     assert (table["age"].min(), table["age"].max()) == (0, 95) and table["study_id"].is_unique
-    split = split_patients(table, 0.1)
-    patients = table.groupby(split)["patient_id"].nunique()
-    assert patients["test"] == 2797 and patients["validation"] == round(0.1 * 28_008)
+    assert table["patient_id"][table["part"] == "test"].nunique() == 2797
     assert nih.PARTS == ("train_val", "test")

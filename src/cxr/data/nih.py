@@ -5,12 +5,12 @@ release, which wins where both lie there; `train_val_list.txt` and `test_list.tx
 `images_001/images/<patient>_<number>.png` and so on. What can be lived with comes back as findings, one line each.
 """
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from cxr.data.draw import hold_out
 from cxr.faults import DataFault
 from cxr.tables import read_csv
 
@@ -125,7 +125,7 @@ def _parts(table: pd.DataFrame, folder: Path, findings: list[str]) -> pd.Series:
     lists = {part: folder / f"{part}_list.txt" for part in PARTS}
     absent = [path.name for path in lists.values() if not path.is_file()]
     if absent:
-        tested = _drawn(table["patient_id"], TEST_SHARE, "test")
+        tested = set(table["patient_id"][hold_out(table["patient_id"], TEST_SHARE)])
         findings.append(
             f"{folder}: {' and '.join(absent)} missing, so {TEST_SHARE:.0%} of the patients, drawn by a hash, are test"
         )
@@ -148,24 +148,6 @@ def _lines(path: Path) -> list[str]:
         return path.read_text().split()
     except UnicodeDecodeError:
         raise DataFault(f"{path}: no text file; {GET}") from None
-
-
-def split_patients(table: pd.DataFrame, fraction: float) -> pd.Series:
-    """`train`, `validation` or `test` for every row: of train_val's patients, `fraction` by a hash are validation.
-
-    At least one patient is validation and one stays for training. DataFault when train_val has fewer than two.
-    """
-    rest = table["part"] != "test"
-    drawn = _drawn(table["patient_id"][rest], fraction, "validation")
-    return rest.map({True: "train", False: "test"}).mask(rest & table["patient_id"].isin(drawn), "validation")
-
-
-def _drawn(patients: pd.Series, fraction: float, purpose: str) -> set[str]:
-    """A share of the patients, the same ones whatever the order of rows."""
-    order = sorted(set(patients), key=lambda patient: hashlib.sha256(f"{purpose} {patient}".encode()).digest())
-    if len(order) < 2:
-        raise DataFault(f"a {purpose} part needs at least two patients, found {len(order)}; add pictures of others")
-    return set(order[: min(max(1, round(fraction * len(order))), len(order) - 1)])
 
 
 def some(ids: Iterable[str]) -> str:

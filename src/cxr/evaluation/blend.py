@@ -16,11 +16,12 @@ import pandas as pd
 from cxr.data.prepare import load_training
 from cxr.evaluation.intervals import Drawn, Estimate, difference, draw, estimate
 from cxr.evaluation.out_of_fold import match_opacity
-from cxr.evaluation.search import OutOfFold, Step, System, search, search_steps
+from cxr.evaluation.search import OutOfFold, Step, System, search, search_steps, without_steps
 from cxr.faults import DataFault
 from cxr.labels import CLASSES, STUDY_CLASSES
 from cxr.prediction.constants import Constants, starting_constants
 from cxr.prediction.members import Member, read_members, refuse_sources
+from cxr.profiles import Fusion
 from cxr.tables import BOXES, IMAGE_SCORES, STUDY_SCORES, Contract, read_table, write_csv, write_table
 from cxr.workspace import Workspace, write_json
 
@@ -103,7 +104,7 @@ def training_sources(workspace: Workspace, names: Sequence[str] | None = None) -
         name = path.relative_to(root).parts[0]
         if names is not None and name not in names and not name.startswith(FEEDING):
             continue
-        sources = json.loads(path.read_text()).get("training_sources", [])
+        sources = json.loads(path.read_text()).get("training_sources") or []
         refuse_sources(path, sources, f"train {name} from other weights or data")
         found[name] = sorted({*found.get(name, []), *sources})
     return found
@@ -201,19 +202,16 @@ def _absent_classes(data: OutOfFold) -> list[str]:
 def _too_good(data: OutOfFold, members: Sequence[Member]) -> list[str]:
     """A member far above all our own models may have been trained on the images that it is tuned on."""
     names, notes = {member.name for member in members}, []
-    for given, weights, metric in (
-        (data.detections, "box_weights", "opacity"),
-        (data.scores, "class_weights", "studies"),
-    ):
-        first = next(iter(given))
-        base = Constants(0.5, 0.0, 1000, {next(iter(data.detections)): 1.0}, {next(iter(data.scores)): 1.0})
-        alone = {name: data.value(replace(base, **{weights: {name: 1.0}}), metric, data.folds) for name in given}
-        own = max([value for name, value in alone.items() if name not in names], default=alone[first])
+    first = without_steps(starting_constants(Fusion(), list(data.detections), list(data.scores)))
+    kinds = ((data.detections, "box_weights", "opacity"), (data.scores, "class_weights", "studies"))
+    for given, weights, metric in kinds if members else ():
+        alone = {name: data.value(replace(first, **{weights: {name: 1.0}}), metric, data.folds) for name in given}
+        own = max(value for name, value in alone.items() if name not in names)
         notes += [
-            f"member {name}: its {metric} AP of {value:.3f} is far above our best, {own:.3f}; make sure that each row "
-            "was predicted by a model that never saw this patient"
-            for name, value in alone.items()
-            if name in names and value > own + TOO_GOOD
+            f"member {name}: its {metric} AP of {alone[name]:.3f} is far above our best, {own:.3f}; make sure that "
+            "each row was predicted by a model that never saw this patient"
+            for name in alone
+            if name in names and alone[name] > own + TOO_GOOD
         ]
     return notes
 

@@ -90,7 +90,7 @@ def draw(
     count = int(number.max(initial=0)) + 1
     parts = [part for system in systems for part in (split_folds(system, number) if count > 1 else [system])]
     plain = np.array([average_precisions(part) for part in parts]).reshape(len(systems), count, 1, -1)
-    drawn = resample(parts, Units(unit, stratum), resamples).reshape(len(systems), count, resamples, -1)
+    drawn = resample(parts, Units(unit, stratum), resamples).reshape(len(systems), count, resamples, plain.shape[-1])
     return Drawn(over_folds(plain)[:, 0], over_folds(drawn))
 
 

@@ -23,6 +23,8 @@ from cxr.faults import DataFault
 from cxr.phantom import companions, masks, siim
 from cxr.phantom.plan import DEFAULT_STUDIES, MINIMUM_STUDIES, plan_siim
 
+FEWEST = 12  # pictures of NIH and RSNA: every class and both parts have some
+
 
 class Part(NamedTuple):
     """One data set: `draw(row, folder, seed)` makes a picture, `tables(plan, drawn, folder)` the files beside them."""
@@ -34,11 +36,18 @@ class Part(NamedTuple):
 
 
 def make_phantom(
-    out: Path, studies: int | None = None, seed: int = 0, like: Path | None = None, workers: int | None = None
+    out: Path,
+    studies: int | None = None,
+    seed: int = 0,
+    like: Path | None = None,
+    workers: int | None = None,
+    nih: int | None = None,
+    rsna: int | None = None,
 ) -> None:
-    """Write OUT/input and OUT/solution.csv. Same `studies`, `seed` and `like`: same bytes, whatever `workers` is.
+    """Write OUT/input and OUT/solution.csv. Same arguments: same bytes, whatever `workers` is.
 
-    `studies` counts train and test together, a quarter is test; the companions grow with it. `like` is a folder of
+    `studies` counts train and test together, a quarter is test; the companions grow with it, unless `nih` and `rsna`
+    name numbers of pictures. `like` is a folder of
     real label files whose structure is taken over. An interrupted run leaves no OUT/input. Raises DataFault when
     OUT/input already exists or `like` cannot be used.
     """
@@ -47,7 +56,7 @@ def make_phantom(
         taken = out if out.is_file() else out / "input"
         raise DataFault(f"{taken} already exists; remove it or name another folder, nothing is overwritten")
     partial, solution = out / ".input.partial", out / ".solution.partial"
-    parts = plan_parts(studies, seed, like, solution)
+    parts = plan_parts(studies, seed, like, solution, nih, rsna)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     drawn = _draw(parts, partial, seed, workers or cpu_count())
@@ -59,19 +68,21 @@ def make_phantom(
     os.replace(partial, out / "input")
 
 
-def plan_parts(studies: int | None, seed: int, like: Path | None, solution: Path) -> list[Part]:
+def plan_parts(
+    studies: int | None, seed: int, like: Path | None, solution: Path, nih: int | None = None, rsna: int | None = None
+) -> list[Part]:
     """All data sets. RSNA and NIH hold a quarter as many pictures as SIIM has studies, each mask set an eighth."""
     plan = plan_siim(studies, seed, like)
-    quarter, eighth = (max(least, round(plan["study_id"].nunique() / n)) for n, least in ((4, 12), (8, 8)))
+    quarter, eighth = (max(least, round(plan["study_id"].nunique() / n)) for n, least in ((4, FEWEST), (8, 8)))
 
     def siim_tables(table: pd.DataFrame, boxes: list, root: Path) -> None:
         siim.write_tables(table, boxes, root, solution)
 
-    rsna, nih = companions.plan_rsna(quarter, seed), companions.plan_nih(quarter, seed)
+    rsna_plan, nih_plan = companions.plan_rsna(rsna or quarter, seed), companions.plan_nih(nih or quarter, seed)
     return [
         Part(siim.FOLDER, plan, siim.write_image, siim_tables),
-        Part(companions.RSNA, rsna, companions.write_rsna_image, companions.write_rsna_tables),
-        Part(companions.NIH, nih, companions.write_nih_image, companions.write_nih_tables),
+        Part(companions.RSNA, rsna_plan, companions.write_rsna_image, companions.write_rsna_tables),
+        Part(companions.NIH, nih_plan, companions.write_nih_image, companions.write_nih_tables),
         Part(masks.LUNGS, masks.plan_lungs(eighth, seed), masks.write_lungs_image, None),
         Part(masks.JSRT, masks.plan_jsrt(eighth, seed), masks.write_jsrt_image, None),
     ]
@@ -111,10 +122,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with train_study_level.csv and "
         "train_image_level.csv, *meta*.csv for patients; their structure is taken over",
     )
+    parser.add_argument("--nih", type=_from(FEWEST), metavar="N", help="NIH pictures (default: a quarter of the studies)")
+    parser.add_argument("--rsna", type=_from(FEWEST), metavar="N", help="RSNA pictures (default: a quarter of the studies)")
     parser.add_argument("--workers", type=_from(1), metavar="N", help="processes (default: one a core)")
 
 
 def main(args: argparse.Namespace) -> int:
-    make_phantom(args.out, args.studies, args.seed, args.like, args.workers)
+    make_phantom(args.out, args.studies, args.seed, args.like, args.workers, args.nih, args.rsna)
     print(f"{args.out / 'input'} and {args.out / 'solution.csv'} are written")
     return 0

@@ -35,7 +35,7 @@ from cxr.workspace import Workspace
 NIH_SLUG, RSNA_SLUG = "data", "rsna-pneumonia-detection-challenge"
 NIH_NAME, RSNA_YOLO, RSNA_FASTER_RCNN = "nih", "rsna_yolo", "rsna_faster_rcnn"
 HELD_OUT = 0.15  # of the patients, to see how a pretraining came out
-FEWEST = 16  # images (NIH) or images with a box (RSNA): below, batch norms learn more from chance than from lungs
+FEWEST_IMAGES, FEWEST_BOXED = 8, 3  # of NIH and of RSNA: below, there is nothing to learn from and to hold out
 FIT = ("cxr.training.pretraining", "cxr.training.fit", "cxr.training.losses", "cxr.models.backbones")
 CODE = {
     NIH_NAME: (*FIT, "cxr.models.classifiers", "cxr.data.multilabel", "cxr.data.nih"),
@@ -60,7 +60,7 @@ def pretrain_nih(workspace: Workspace) -> Pictures | None:
     if isinstance(data, str):
         return leave_absent(folder, data)
     start = find_start(workspace, s.weights)
-    digest = data_digest(data.images[["image_id", *FINDINGS]], data.pixels)
+    digest = data_digest(data.images[["image_id", "pixel_sha256", *FINDINGS]])
     config = configuration(s, start, digest, CODE[NIH_NAME])
     sources = [*start.sources, source_name(workspace, NIH)]
 
@@ -83,15 +83,13 @@ def load_nih(workspace: Workspace) -> Pictures | str:
     for line in findings:
         print(f"note: {line}")
     table = draw_patients(table[table["part"] == "train_val"], s.train_limit)
-    if len(table) < FEWEST:
-        return f"{folder} has {len(table)} images of the train_val part, {FEWEST} are needed"
     cache, workers = workspace.places.companion_cache("nih", s.size), worker_count(workspace.profile.images.workers)
     files = [folder / path for path in table["path"]]
     read, failures = cache_pictures(files, list(table["image_id"]), s.size, cache, workers)
     _tell(failures)
     images = table.drop(columns=["path"]).merge(read, on="image_id", validate="one_to_one")
-    if len(images) < FEWEST:
-        return f"{folder}: {len(images)} pictures could be read, {FEWEST} are needed"
+    if len(images) < FEWEST_IMAGES or images["patient_id"].nunique() < 2:
+        return f"{folder} has {len(images)} readable pictures in the train_val part, {FEWEST_IMAGES} are needed"
     return Pictures(images, pd.DataFrame(), np.load(cache, mmap_mode="r"), hold_out(images["patient_id"], HELD_OUT))
 
 
@@ -115,7 +113,7 @@ def train_labels(
     for training, rows in ((True, ~data.held_out), (False, data.held_out)):
         rows = np.flatnonzero(rows)
         images = data.images.iloc[rows]
-        loaders.append(multilabel_loader(images, data.pixels[rows], FINDINGS, s.size, s.batch, s.seed, training))
+        loaders.append(multilabel_loader(images, data.pixels, FINDINGS, s.size, s.batch, s.seed, training, rows))
     record = fit(network, multilabel_losses, *loaders, recipe, folder)
     return network.state_dict(), {**record, "images": len(data.images), "network": s.network}
 
@@ -167,16 +165,18 @@ def load_rsna(workspace: Workspace) -> Pictures | str:
     boxed, clear = (images[images["has_box"] == value] for value in (1, 0))
     clear = draw_patients(clear, round(s.negatives * len(boxed))) if s.negatives else clear.head(0)
     images = draw_patients(pd.concat([boxed, clear]).sort_values("image_id"), s.train_limit)
-    if (images["has_box"] == 1).sum() < FEWEST:
-        return f"{folder} has {(images['has_box'] == 1).sum()} images with a box, {FEWEST} are needed"
     size = workspace.profile.images.cache_size
     cache, workers = workspace.places.companion_cache("rsna", size), worker_count(workspace.profile.images.workers)
     images, failures = cache_rsna(folder, images, size, cache, workers)
     _tell(failures)
-    if (images["has_box"] == 1).sum() < FEWEST:
-        return f"{folder}: {len(images)} pictures could be read, {FEWEST} with a box are needed"
+    boxed = images["has_box"] == 1
+    if boxed.sum() < FEWEST_BOXED:
+        return f"{folder} has {boxed.sum()} readable pictures with a box, {FEWEST_BOXED} are needed"
     boxes = boxes[boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
-    return Pictures(images, boxes, np.load(cache, mmap_mode="r"), hold_out(images["patient_id"], HELD_OUT))
+    held_out = np.zeros(len(images), bool)
+    for part in (boxed.to_numpy(), ~boxed.to_numpy()):  # apart, so that both sides have some of each
+        held_out[part] = hold_out(images["patient_id"][part], HELD_OUT)
+    return Pictures(images, boxes, np.load(cache, mmap_mode="r"), held_out)
 
 
 def _tell(failures: pd.DataFrame) -> None:
