@@ -54,7 +54,8 @@ def test_the_first_run_runs_every_stage_in_order_and_the_second_none(make):
 def test_study_settings_rerun_09_to_12_and_nothing_else(make):
     make()
     ran, said = make(SET="study.size=320")
-    assert ran == ["09", "10", "11", "12"] and "[09_classify_studies] runs again: settings study size 160 -> 320" in said
+    assert ran == ["09", "10", "11", "12"]
+    assert "[09_classify_studies] runs again: settings study size 160 -> 320" in said
     assert make(SET="study.size=320")[0] == []
 
 

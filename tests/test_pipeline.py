@@ -1,8 +1,11 @@
 """The whole run on a tiny phantom, in this process: stages 00 to 11 as functions, good and bad input."""
 
 import json
+import re
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -328,3 +331,68 @@ def test_starting_weights_in_the_input_are_used_and_named(phantom, tmp_path):
     train_study_folds(workspace)
     record = json.loads((workspace.places.model("studies", 0) / "run.json").read_text())
     assert record["weights"].endswith("input/weights/resnet18-abc.pth")
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The profile section that docs/add_your_own_model.md asks for."""
+
+    epochs: int = 1
+    lr: float = 0.001
+    size: int = 64
+    batch: int = 4
+    seed: int = 1
+
+
+def test_the_page_on_ones_own_model_runs(good, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[1] / "docs" / "add_your_own_model.md").read_text()
+    training, folds = re.findall(r"```python\n(.*?)```", page, re.S)
+    names = {"np": np, "pd": pd, "STUDY_CLASSES": STUDY_CLASSES}
+    exec(training, names)  # noqa: S102  (our own page)
+    exec("from cxr.systems.competition import *\nfrom cxr.training.runs import load_weights\n", names)  # noqa: S102
+    exec(folds, names)  # noqa: S102
+    shutil.copytree(good[0].places.root, tmp_path / "demo")
+    workspace = open_run_folder(tmp_path / "demo")
+    values = {field: getattr(workspace.profile, field) for field in ("name", "budget", "images", "folds", "fusion")}
+    workspace = replace(workspace, profile=SimpleNamespace(**values, plain=Plain()))
+    # the page's module is not a file of the package here, so its digest cannot be taken
+    monkeypatch.setattr("cxr.training.cross_validation.own_digests", lambda modules: dict.fromkeys(modules, ""))
+    table = names["train_plain_folds"](workspace)
+    assert sorted(table["image_id"]) == sorted(load_training(workspace)[0]["image_id"])
+    result = tune_blend(workspace, DETECTORS, ["studies", "plain"])
+    assert set(result["constants"]["class_weights"]) == {"studies", "plain"}
+    assert len(page.splitlines()) < 100
+
+
+def member(workspace, images, tests):
+    """A foreign classifier that is right about every training study, and its rows about test studies."""
+    studies = images.drop_duplicates("study_id")
+    known = studies[["study_id", *STUDY_CLASSES]].copy()
+    known[list(STUDY_CLASSES)] = 0.1 + 0.6 * known[list(STUDY_CLASSES)].astype(float)
+    unknown = pd.DataFrame({"study_id": tests["study_id"].unique()}).assign(**dict.fromkeys(STUDY_CLASSES, 0.25))
+    return pd.concat([known, unknown])
+
+
+def test_a_member_joins_the_blend_and_the_submission(good, tmp_path, capsys):
+    places = good[0].places
+    shutil.copytree(places.root, tmp_path / "w" / "demo")
+    shutil.copytree(places.input, tmp_path / "in")
+    workspace = open_workspace("demo", TINY, str(tmp_path / "in"), str(tmp_path / "w"), str(tmp_path / "s"))
+    look_at_inputs(workspace)
+    tests = pd.read_csv(places.test_images_table, dtype=str)
+    table = member(workspace, load_training(workspace)[0], tests)
+    workspace.places.members.mkdir()
+    table.to_csv(workspace.places.members / "friend.csv", index=False)
+    result = tune_blend(workspace, DETECTORS, CLASSIFIERS)
+    assert result["constants"]["class_weights"]["friend"] > 0 and "friend" not in str(
+        result["constants_without_members"]
+    )
+    submit_run(workspace)
+    assert workspace.places.submission.read_bytes() != places.submission.read_bytes()
+    # a hidden test set: the member knows nothing of it
+    table[table["study_id"].isin(load_training(workspace)[0]["study_id"])].to_csv(
+        workspace.places.members / "friend.csv", index=False
+    )
+    capsys.readouterr()
+    submit_run(workspace)
+    assert "member friend has no row for" in capsys.readouterr().out

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -119,8 +120,9 @@ def test_a_detector_of_pure_noise_loses_its_weight(run):
     assert weights["faster_rcnn"] == 0 or weights["yolo"] / weights["faster_rcnn"] == 4
 
 
-def test_what_is_predicted_for_a_fold_owes_nothing_to_its_truth(run):
+def test_what_is_predicted_for_a_fold_owes_nothing_to_its_truth(run, monkeypatch):
     """The heart of the stage: with the truth of fold 0 turned round, its predictions stay, those of fold 1 do not."""
+    monkeypatch.setattr("cxr.evaluation.search.SURE", 0.5)  # so few images prove little
     images = read_csv(run.places.images_table)
     fold = images["image_id"].map(read_csv(run.places.folds_table).set_index("image_id")["fold"])
     tune(run)
@@ -185,6 +187,25 @@ def test_where_nothing_is_better_the_published_constants_stay():
     data = OutOfFold(data.images, truth, {"yolo": truth.assign(score=0.9)}, {"studies": class_scores(images, 1, 0)})
     start = starting_constants(Fusion(none_from_negative=0.35), ["yolo"], ["studies"])
     assert search(data, search_steps(start), start, [0, 1], True)[-1] == start
+
+
+def test_a_choice_that_may_be_chance_leaves_the_published_constants(monkeypatch):
+    images, truth = training()
+    data = out_of_fold(images, truth)
+    start = starting_constants(Fusion(wbf_iou=0.62), ["yolo", "faster_rcnn"], ["studies"])
+    chosen = search(data, search_steps(start), start, [0, 1], True)[-1]
+    assert chosen != start, "there is something to choose"
+    monkeypatch.setattr("cxr.evaluation.search.SURE", 1.1)
+    assert search(data, search_steps(start), start, [0, 1], True)[-1] == start
+
+
+def test_two_detectors_are_surely_better_than_one_and_nobody_than_himself():
+    data = out_of_fold(*training())
+    both = starting_constants(Fusion(), ["yolo", "faster_rcnn"], ["studies"])
+    one = replace(both, box_weights={"yolo": 1.0, "faster_rcnn": 0.0})
+    assert data.surely_better(both, one, "opacity", [0, 1]) and not data.surely_better(one, both, "opacity", [0, 1])
+    assert not data.surely_better(both, both, "opacity", [0, 1])
+    assert not data.surely_better(both, one, "none", []), "no folds prove nothing"
 
 
 def test_one_detector_alone_is_not_weighed(tmp_path):

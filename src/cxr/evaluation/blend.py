@@ -1,8 +1,9 @@
 """Stage 10: fusion and blending constants, tuned on out-of-fold predictions, each step's gain measured honestly.
 
 What a step is worth is measured nested: predictions of fold k are made with constants that were tuned on the other
-folds alone, and compared with those of the step before. The constants that are kept are tuned on all folds. AP is the
-mean over folds of each fold's AP, since folds with constants of their own have scores on a scale of their own.
+folds alone, and compared with those of the step before. The constants that are kept are tuned on all folds. Where folds
+do not show a choice to be better than the published constants, those stay (`search`). AP is the mean over folds of each
+fold's AP, since folds with constants of their own have scores on a scale of their own.
 """
 
 import json

@@ -96,10 +96,10 @@ def draw(
 
 def split_folds(system: Sequence[Matches], folds: np.ndarray) -> list[list[Matches]]:
     """The classes' matches of each fold alone, in the order of the sorted folds; rows keep their numbers."""
-    return [[_restrict(matches, folds == fold) for matches in system] for fold in np.unique(folds)]
+    return [[restrict(matches, folds == fold) for matches in system] for fold in np.unique(folds)]
 
 
-def _restrict(matches: Matches, rows: np.ndarray) -> Matches:
+def restrict(matches: Matches, rows: np.ndarray) -> Matches:
     """What concerns these rows (bool [R]). A detection takes boxes of its own row only, so hits stay hits."""
     kept = rows[matches.image]
     hits = matches.hits[kept[matches.hits]]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 
-from cxr.evaluation.intervals import KEYS, over_folds, split_folds
+from cxr.evaluation.intervals import KEYS, draw, over_folds, restrict, split_folds
 from cxr.evaluation.out_of_fold import ground_truth, match_all
 from cxr.metrics import Matches, average_precision
 from cxr.prediction.combine import fuse_detectors, inform, weigh_studies
@@ -24,6 +24,8 @@ IOUS = (0.3, 0.4, 0.5, 0.55, 0.6, 0.65)
 SKIPS = (0.001, 0.01, 0.05)
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 ROUNDS = 2  # over the grids of a step
+SURE = 0.95  # share of resamples in which a choice must beat the published values
+TRIALS = 200  # resamples behind that
 WORTH_A_PROCESS = 2000  # boxes; fewer are fused sooner than another process starts
 
 Change = Callable[[Constants], Constants]
@@ -93,6 +95,14 @@ class OutOfFold:
         chosen = self._values[key][[self.folds.index(fold) for fold in folds]]
         return float(over_folds(chosen[None, :, None])[0, 0, KEYS.index(metric)])
 
+    def surely_better(self, one: Constants, other: Constants, metric: str, folds: Sequence[int]) -> bool:
+        """Whether `one` beats `other` on most resamples of the patients of these folds."""
+        rows = np.isin(self.ground.fold, folds)
+        systems = [[restrict(each, rows) for each in self.match(self.predict(c))] for c in (one, other)]
+        # folds that are left out hold no truth any more, so they count in no mean
+        values = draw(systems, self.ground.patient, TRIALS, self.ground.fold).resampled[..., KEYS.index(metric)]
+        return float((values[0] > values[1]).mean()) >= SURE
+
     def nested(self, constants: Sequence[Constants]) -> System:
         """Each fold's predictions by its own constants, in the order of `folds`."""
         boxes, none, studies = [], [], []
@@ -122,6 +132,7 @@ class Step(NamedTuple):
     start: Change  # sets the published values, from which the search begins
     coordinates: list[Coordinate]
     fields: tuple[str, ...]  # of Constants, that it may change
+    guarded: bool = True  # the published values stay unless the choice is surely better
 
 
 def search_steps(start: Constants) -> list[Step]:
@@ -139,7 +150,7 @@ def search_steps(start: Constants) -> list[Step]:
         singles = [lambda c: [replace(c, box_weights=_alone(c.box_weights, name)) for name in c.box_weights]]
         grids = [*_weights("box_weights", start.box_weights), _grid("wbf_iou", IOUS), _grid("wbf_skip", SKIPS)]
         fields = ("box_weights", "wbf_iou", "wbf_skip")
-        steps.append(Step("best detector", "opacity", lambda constants: constants, singles, fields[:1]))
+        steps.append(Step("best detector", "opacity", lambda constants: constants, singles, fields[:1], False))
         steps.append(Step("fusion", "opacity", take(*fields), grids, fields))
     if len(start.class_weights) > 1:
         grids = _weights("class_weights", start.class_weights)
@@ -191,8 +202,8 @@ def search(
 ) -> list[Constants]:
     """Constants before the first step and after each, chosen on these folds; without `tune` every step takes its start.
 
-    A value is taken only if it is better than what is there: ties keep the published one, and so does a class that
-    these folds lack.
+    The published values stay unless the choice beats them on most resamples of the patients: the best of many grid
+    points is always better by chance. So does a class that these folds lack leave them.
     """
     path = [without_steps(start)]
     for step in steps:
@@ -215,4 +226,7 @@ def _tune(data: OutOfFold, step: Step, before: Constants, folds: Sequence[int]) 
                     chosen, best = candidate, value
         if chosen == entered:
             break
+    start = step.start(before)
+    if step.guarded and chosen != start and not data.surely_better(chosen, start, step.metric, folds):
+        return start
     return chosen

@@ -122,8 +122,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with train_study_level.csv and "
         "train_image_level.csv, *meta*.csv for patients; their structure is taken over",
     )
-    parser.add_argument("--nih", type=_from(FEWEST), metavar="N", help="NIH pictures (default: a quarter of the studies)")
-    parser.add_argument("--rsna", type=_from(FEWEST), metavar="N", help="RSNA pictures (default: a quarter of the studies)")
+    for name in ("nih", "rsna"):
+        text = f"{name.upper()} pictures (default: a quarter of the studies)"
+        parser.add_argument(f"--{name}", type=_from(FEWEST), metavar="N", help=text)
     parser.add_argument("--workers", type=_from(1), metavar="N", help="processes (default: one a core)")
 
 

@@ -20,7 +20,7 @@ from cxr.training.start import LUNGS, Start, source_name
 from cxr.workspace import Workspace
 
 HELD_OUT = 0.2  # of the pictures
-FEWEST = 5  # pictures with a mask: below, the held-out Dice would be that of one
+FEWEST = 5  # pictures with a mask: with fewer, a fifth is less than one
 WARMUP = 0.05  # of all steps
 # what shapes this training: when one of these changes, a finished one is not the one that would be trained now
 CODE = (
