@@ -14,21 +14,29 @@ from cxr.labels import STUDY_CLASSES
 from cxr.workspace import open_run_folder
 
 IMAGES = Path(__file__).resolve().parent / "images"
+DATA, LEARNED, MODELS, OUT = "#dfe7ef", "#e8ddf0", "#ffe3ab", "#cfe8cf"
 BOXES = [  # x, y, text, color
-    (0, 1, "00 inputs\nDICOM or phantom", "#dfe7ef"),
-    (1, 1, "01 DICOM to pixels\nVOI, MONOCHROME1, cache", "#dfe7ef"),
-    (2, 1, "03 folds\npatients stay together", "#dfe7ef"),
-    (3, 1.55, "07 YOLO\na model a fold", "#ffe3ab"),
-    (3, 0.45, "09 study classifier\n+ box masks, a model a fold", "#ffe3ab"),
-    (4, 1, "11 fusion, none, negative\nsubmission.csv, score", "#cfe8cf"),
+    (0, 1.5, "00 inputs\nDICOM or phantom", DATA),
+    (1, 2.3, "01 DICOM to pixels\n02 exploration", DATA),
+    (1, 0.7, "04 NIH: backbone", LEARNED),
+    (2, 2.3, "03 folds\npatients stay together", DATA),
+    (2, 0.7, "05 RSNA: detectors", LEARNED),
+    (1, 1.5, "06 lung masks", LEARNED),
+    (3, 2.3, "07 YOLO\na model a fold", MODELS),
+    (3, 1.5, "08 Faster R-CNN\na model a fold", MODELS),
+    (3, 0.7, "09 study classifier\n+ box masks, a model a fold", MODELS),
+    (4, 1.5, "10 fusion and blend\ntuned out of fold", OUT),
+    (5, 1.9, "11 submission.csv\nscore", OUT),
+    (5, 1.1, "12 report.html", OUT),
 ]
-ARROWS = [(0, 1), (1, 2), (2, 3), (2, 4), (3, 5), (4, 5)]
+ARROWS = [(0, 1), (0, 2), (1, 3), (1, 5), (2, 4), (3, 6), (3, 7), (4, 7), (4, 6), (2, 8), (3, 8)]
+ARROWS += [(6, 9), (7, 9), (8, 9), (9, 10), (9, 11)]
 WIDTH, HEIGHT = 0.86, 0.5
 
 
 def pipeline() -> Picture:
     """The stages and what flows between them."""
-    figure = Picture(10.5, 2.3)
+    figure = Picture(12.5, 3.4)
     axes = figure.add_subplot()
     for x, y, text, color in BOXES:
         axes.add_patch(
@@ -39,8 +47,8 @@ def pipeline() -> Picture:
         (x, y, *_), (to_x, to_y, *_) = BOXES[start], BOXES[end]
         tip = (x + WIDTH + 0.03, y), (to_x - 0.03, to_y)
         axes.add_patch(FancyArrowPatch(*tip, arrowstyle="-|>", mutation_scale=10, color="#555"))
-    axes.set_xlim(-0.08, 4.95)
-    axes.set_ylim(0.1, 1.9)
+    axes.set_xlim(-0.08, 5.95)
+    axes.set_ylim(0.3, 2.7)
     axes.axis("off")
     return figure
 
@@ -51,7 +59,7 @@ def predictions(folder: Path) -> Picture:
     if not run.is_phantom:
         raise SystemExit(f"{folder} was made on real data: its pictures never go into the README")
     images, truth, pixels = load_training(run)
-    found = pd.read_csv(run.places.predictions("yolo") / "out_of_fold.csv")
+    found = pd.read_csv(run.places.fused / "out_of_fold.csv")
     rows = pick_examples(images, 8)
     titles = [max(STUDY_CLASSES, key=lambda name, row=row: images[name].iat[row]) for row in rows]
     return predictions_beside_truth(images.iloc[rows], np.asarray(pixels[rows]), truth, found, titles, at_most=2)

@@ -243,7 +243,7 @@ PROFILES = {
             train_limit=400,
         ),
         rsna=Rsna(yolo_epochs=8, faster_rcnn_epochs=8, negatives=1.0, train_limit=200),
-        lungs=Lungs(width=8, size=128, epochs=25),
+        lungs=Lungs(width=8, size=96, epochs=50, batch=4, lr=0.004),
         faster_rcnn=FasterRcnn(
             network="mobilenet_v2",
             weights="mobilenet_v2",

@@ -208,6 +208,17 @@ def test_two_detectors_are_surely_better_than_one_and_nobody_than_himself():
     assert not data.surely_better(both, one, "none", []), "no folds prove nothing"
 
 
+def test_what_is_sure_is_sure_of_the_given_folds_alone():
+    images, truth = training()
+    data = out_of_fold(images, truth)
+    fold = truth["image_id"].map(data.images.set_index("image_id")["fold"])
+    data = OutOfFold(data.images, truth, {"a": truth[fold == 0], "b": truth[fold == 1]}, data.scores)
+    start = starting_constants(Fusion(), ["a", "b"], ["studies"])
+    a, b = (replace(start, box_weights={"a": first, "b": 1 - first}) for first in (1.0, 0.0))
+    assert data.surely_better(a, b, "opacity", [0]) and not data.surely_better(a, b, "opacity", [1])
+    assert data.surely_better(b, a, "opacity", [1]) and not data.surely_better(b, a, "opacity", [0, 1])
+
+
 def test_one_detector_alone_is_not_weighed(tmp_path):
     run = make_run(tmp_path, *training(), detectors=["yolo"])
     result = tune(run, ["yolo"])

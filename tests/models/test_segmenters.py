@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from cxr.faults import DataFault
 from cxr.models.segmenters import UNet, lung_probabilities, standardise
 
 SIZE = 64
@@ -37,9 +38,9 @@ def test_the_default_is_table_4_of_the_paper():
 def test_a_size_that_cannot_be_halved_names_the_fix():
     network = UNet(4, 5).eval()
     assert network(pixels(1, 32, 48)).shape == (1, 1, 32, 48)
-    with pytest.raises(ValueError, match=r"30 x 48 .* multiple of 16; pad or resize to 32 x 48"):
+    with pytest.raises(DataFault, match=r"30 x 48 .* multiple of 16; pad or resize to 32 x 48"):
         network(pixels(1, 30, 48))
-    with pytest.raises(ValueError, match="width 0 and depth 5"):
+    with pytest.raises(DataFault, match="width 0 and depth 5"):
         UNet(0, 5)
 
 

@@ -13,8 +13,8 @@ from cxr.figures.pictures import PREDICTED, Picture, contact_sheet
 def lung_outlines(
     pixels: Sequence[np.ndarray], masks: Sequence[np.ndarray], titles: Sequence[str], columns: int = 8
 ) -> Picture:
-    """Gray pictures uint8 [S x S] side by side, each with the outline of its mask, bool of the same shape."""
-    figure = contact_sheet(pixels, titles, columns, edge=1.7)
+    """Gray pictures uint8 [S x S], at least one, side by side, each with the outline of its mask, bool [S x S]."""
+    figure = contact_sheet(pixels, titles, min(columns, len(pixels)), edge=1.7)
     for axes, mask in zip(figure.axes, masks, strict=True):
         # a frame of background, one pixel wide, closes the outline of lungs that reach the edge
         framed = np.pad(np.asarray(mask, float), 1)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cxr.faults import DataFault
 from cxr.images.convert import to_cache_size
 
 BATCH = 16
@@ -22,14 +23,14 @@ BATCH = 16
 class UNet(nn.Module):
     """Pixels uint8 [B x 1 x H x W] to mask logits [B x 1 x H x W].
 
-    width: channels of the first level; depth: number of levels, the table has 5. Raises ValueError in the forward pass
-    when a side cannot be halved depth - 1 times.
+    width: channels of the first level; depth: number of levels, the table has 5. Raises DataFault when they make no
+    U-Net, and in the forward pass when a side cannot be halved depth - 1 times.
     """
 
     def __init__(self, width: int = 32, depth: int = 5):
         super().__init__()
         if width < 1 or depth < 2:
-            raise ValueError(f"a U-Net of width {width} and depth {depth} is none; take at least 1 and 2")
+            raise DataFault(f"a U-Net of width {width} and depth {depth} is none; take at least 1 and 2")
         widths = [width * 2**level for level in range(depth)]
         self.down = nn.ModuleList(two_convolutions(a, b) for a, b in zip([1, *widths], widths, strict=False))
         self.up = nn.ModuleList(
@@ -69,11 +70,11 @@ def standardise(pixels: Tensor) -> Tensor:
 
 
 def check_sides(shape: tuple[int, int], divisor: int) -> None:
-    """Raise ValueError unless `divisor` divides both sides."""
+    """Raise DataFault unless `divisor` divides both sides."""
     height, width = shape
     if height % divisor or width % divisor:
         fitting = " x ".join(str(-(-side // divisor) * divisor) for side in (height, width))
-        raise ValueError(
+        raise DataFault(
             f"a picture of {height} x {width} cannot be halved and put together again: each side must be a multiple "
             f"of {divisor}; pad or resize to {fitting}, or take a U-Net with fewer levels"
         )

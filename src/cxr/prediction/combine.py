@@ -16,7 +16,6 @@ from cxr.boxes import area_xyxy
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
 from cxr.prediction.constants import MAXIMUM, PRODUCT, Constants
-from cxr.prediction.constants import read_constants as read_constants  # for those who combine
 from cxr.profiles import Fusion
 from cxr.tables import BOX_COLUMNS, BOXES, IMAGE_SCORES, STUDY_SCORES, check_table
 

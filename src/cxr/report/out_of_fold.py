@@ -35,8 +35,8 @@ def detectors(files: RunFiles) -> list[Html]:
     folds = [f"fold {fold}" for fold in sorted(images["fold"].unique())]
     words = (
         f"{len(images)} images, {(images['has_box'] == 1).sum()} of them boxed, each predicted by a model that never "
-        f"saw its fold. In brackets 95 % intervals ({RESAMPLES} resamples of patients). Single folds: all of their "
-        "images."
+        f"saw its fold; the mean over folds, since scores of different folds have different scales. In brackets 95 % "
+        f"intervals ({RESAMPLES} resamples of patients). Single folds: all of their images."
     )
     return [table(["AP of opacity", "all images", "boxed images only", *folds], rows), paragraph(words)]
 
@@ -46,7 +46,7 @@ def detector_row(images: pd.DataFrame, truth: pd.DataFrame, boxes: pd.DataFrame)
     cells = []
     for part in (images, images[images["has_box"] == 1]):
         ground = ground_truth(part, truth)
-        cells.append(estimate(*interval(match_opacity(ground, boxes), ground.patient)))
+        cells.append(estimate(*interval(match_opacity(ground, boxes), ground.patient, folds=ground.fold)))
     by_fold = opacity_scores(images, truth, boxes)["AP, all images"].drop("all folds")
     return cells + [number(value) for value in by_fold]
 
@@ -70,15 +70,15 @@ def studies(files: RunFiles) -> list[Html]:
 
 def study_table(files: RunFiles) -> Html:
     """Class, studies, share, then AP of every table of study scores; the mean of the four last."""
-    patients = files.ground.patient
+    patients, folds = files.ground.patient, files.ground.fold
     matches = {name: match_studies(files.ground, scores) for name, scores in files.study_scores.items()}
     counts = np.bincount(files.ground.classes, minlength=len(STUDY_CLASSES))
     rows = [
         [label, Number(counts[k]), number(counts[k] / counts.sum())]
-        + [estimate(*interval(four[k], patients)) for four in matches.values()]
+        + [estimate(*interval(four[k], patients, folds=folds)) for four in matches.values()]
         for k, label in enumerate(STUDY_CLASSES)
     ]
-    means = [estimate(*interval(four, patients)) for four in matches.values()]
+    means = [estimate(*interval(four, patients, folds=folds)) for four in matches.values()]
     rows.append(["mean", Number(counts.sum()), number(1 / len(STUDY_CLASSES)), *means])
     return table(["class", "studies", "share", *(f"AP, {title_of(name)}" for name in matches)], rows)
 

@@ -36,7 +36,7 @@ def fused_estimates(files: RunFiles) -> pd.DataFrame | None:
     if files.ground is None or not all(fused in found for found in (files.boxes, files.none, files.study_scores)):
         return None
     matches = match_all(files.ground, files.boxes[fused], files.none[fused], files.study_scores[fused])
-    return interval_table({fused: matches}, files.ground)[fused]
+    return interval_table({fused: matches}, files.ground, by_fold=True)[fused]
 
 
 def read_scores(files: RunFiles) -> dict | None:
