@@ -55,6 +55,7 @@ class Nih:
     weight_decay: float = 1e-4
     warmup_fraction: float = 0.0
     dropout: float = 0.0
+    ema: float = 0.0  # decay of the averaged weights; 0 = off
     train_limit: int = 0  # images; 0 = all
     seed: int = 2021
 
@@ -235,31 +236,33 @@ PROFILES = {
             weights="mobilenet_v2",
             size=160,
             epochs=16,
-            batch=16,
+            batch=8,
             optimizer="AdamW",
             lr=0.0005,
             lr_random=0.003,
             warmup_fraction=0.1,
-            train_limit=400,
+            ema=0.98,
+            train_limit=300,
         ),
-        rsna=Rsna(yolo_epochs=8, faster_rcnn_epochs=8, negatives=1.0, train_limit=200),
+        rsna=Rsna(yolo_epochs=6, faster_rcnn_epochs=8, negatives=1.0, train_limit=130),
         lungs=Lungs(width=8, size=96, epochs=50, batch=4, lr=0.004),
         faster_rcnn=FasterRcnn(
             network="mobilenet_v2",
             weights="mobilenet_v2",
             pyramid=64,
             head=256,
-            size=256,
-            predict_size=256,
-            epochs=12,
-            batch=8,
+            size=192,
+            predict_size=192,
+            epochs=15,
+            batch=4,
             optimizer="AdamW",
-            lr=0.001,
+            lr=0.004,
             warmup_fraction=0.1,
+            ema=0.98,
             proposals=200,
             regions=64,
-            anchor=24,
-            validate_every=3,
+            anchor=18,
+            validate_every=5,
         ),
         yolo=Yolo(
             model="yolo11n",

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import MultiScaleRoIAlign
 
@@ -32,7 +32,13 @@ class FasterRcnnNet(nn.Module):
         features = backbone_features(settings.network)
         taps = [tap for tap in feature_taps(features) if tap[2] >= FINEST_STRIDE]
         layers = {str(index): str(level) for level, (index, _, _) in enumerate(taps)}
-        backbone = BackboneWithFPN(features, layers, [width for _, width, _ in taps], settings.pyramid)
+        widths = [width for _, width, _ in taps]
+        # normalised pyramid and head: without, a detector that starts from random weights hardly learns
+        # (He, Girshick, Dollar 2019, "Rethinking ImageNet pre-training", section 3.1)
+        backbone = BackboneWithFPN(features, layers, widths, settings.pyramid, norm_layer=nn.BatchNorm2d)
+        head = FastRCNNConvFCHead(
+            (settings.pyramid, POOLED, POOLED), [settings.pyramid], [settings.head], norm_layer=nn.BatchNorm2d
+        )
         levels = len(taps) + 1  # the pyramid pools one more from the coarsest
         anchors = AnchorGenerator(tuple((settings.anchor * 2**level,) for level in range(levels)), (ASPECTS,) * levels)
         self.model = FasterRCNN(
@@ -43,7 +49,7 @@ class FasterRcnnNet(nn.Module):
             rpn_pre_nms_top_n_test=settings.proposals // 2,
             rpn_post_nms_top_n_test=settings.proposals // 2,
             box_roi_pool=MultiScaleRoIAlign(list(layers.values()), POOLED, sampling_ratio=2),
-            box_head=TwoMLPHead(settings.pyramid * POOLED**2, settings.head),
+            box_head=head,
             box_predictor=FastRCNNPredictor(settings.head, CLASSES),
             box_batch_size_per_image=settings.regions,
             box_score_thresh=settings.confidence,

@@ -107,6 +107,7 @@ def train_labels(
         s.optimizer,
         s.weight_decay,
         s.warmup_fraction,
+        ema=s.ema,
         max_seconds=seconds,
     )
     loaders = []
