@@ -135,7 +135,8 @@ class FasterRcnn:
     head_epochs: int = 0  # epochs before those, in which the backbone rests
     batch: int = 10
     optimizer: str = "SGD"
-    lr: float = 0.001
+    lr: float = 0.001  # for a backbone that began with a weight file
+    lr_random: float = 0.001  # for one that began with random weights, even if stages 04 and 05 trained it since
     weight_decay: float = 1e-4
     warmup_fraction: float = 0.02
     ema: float = 0.0
@@ -162,8 +163,8 @@ class Study:
     freeze_backbone: bool = False  # it rests in all epochs (paper 004)
     optimizer: str = "AdamW"
     batch: int = 15
-    lr: float = 0.0005  # for a backbone that was trained before
-    lr_random: float = 0.002  # for one with random weights, which has further to go
+    lr: float = 0.0005  # for a backbone that began with a weight file
+    lr_random: float = 0.002  # for one that began with random weights, which has further to go
     weight_decay: float = 1e-4
     warmup_fraction: float = 0.0  # share of all steps in which the rate rises linearly
     dropout: float = 0.5
@@ -256,7 +257,8 @@ PROFILES = {
             epochs=15,
             batch=4,
             optimizer="AdamW",
-            lr=0.004,
+            lr=0.001,
+            lr_random=0.004,
             warmup_fraction=0.1,
             ema=0.98,
             proposals=200,
@@ -319,6 +321,7 @@ PROFILES = {
             batch=12,
             optimizer="AdamW",
             lr=0.0003,
+            lr_random=0.001,
             anchor=32,
             validate_every=4,
         ),
@@ -364,6 +367,7 @@ PROFILES = {
             batch=8,
             optimizer="AdamW",
             lr=0.0003,
+            lr_random=0.001,
             anchor=48,
             ema=0.999,
         ),

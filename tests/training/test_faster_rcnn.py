@@ -98,7 +98,7 @@ def test_the_network_never_resizes(part):
 
 
 def test_it_learns_to_find_the_square(part, tmp_path):
-    settings = dataclasses.replace(SETTINGS, epochs=25, lr=0.003)
+    settings = dataclasses.replace(SETTINGS, epochs=25, lr_random=0.003)
     state, _ = train_faster_rcnn(settings, part, None, NOTHING, tmp_path, 600)
     metrics = pd.read_csv(tmp_path / "metrics.csv")
     assert metrics["train_objectness"].iloc[-1] < 0.5 * metrics["train_objectness"].iloc[0]
@@ -146,3 +146,13 @@ def test_a_detector_of_another_shape_is_refused(trained, tmp_path):
     torch.save(torch.load(trained / "weights.pt", weights_only=True), folder / "weights.pt")
     with pytest.raises(DataFault, match=r"weights.pt: does not fit the network of faster_rcnn"):
         build_faster_rcnn(dataclasses.replace(SETTINGS, pyramid=24), Start(folder, None, ()))
+
+
+def test_what_only_our_pretraining_shaped_still_learns_at_the_rate_for_random_weights(part, tmp_path):
+    settings = dataclasses.replace(SETTINGS, lr=0.001, lr_random=0.004)
+    rates = {}
+    for name, sources in (("random", ()), ("file", ("weight file a.pth",))):
+        start = Start(None, None, sources)
+        train_faster_rcnn(settings, part, None, start, tmp_path / name, 600)
+        rates[name] = pd.read_csv(tmp_path / name / "metrics.csv")["lr"].iloc[0]
+    assert rates["random"] == pytest.approx(4 * rates["file"])

@@ -36,7 +36,7 @@ def train_faster_rcnn(
     s = settings
     network = build_faster_rcnn(s, start)
     recipe = Recipe(
-        stages_of(s, s.lr, network.HEAD),
+        stages_of(s, s.lr_random if start.began_random else s.lr, network.HEAD),
         s.seed,
         s.optimizer,
         s.weight_decay,

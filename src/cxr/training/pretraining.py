@@ -102,7 +102,7 @@ def train_labels(
     if start.file:
         load_backbone(network.features, load_state(start.file), str(start.file))
     recipe = Recipe(
-        (Stage(s.epochs, s.lr_random if start.is_random else s.lr),),
+        (Stage(s.epochs, s.lr_random if start.began_random else s.lr),),
         s.seed,
         s.optimizer,
         s.weight_decay,

@@ -11,6 +11,9 @@ from cxr.workspace import Workspace
 SIIM, NIH, RSNA, LUNGS = "SIIM-FISABIO-RSNA train", "NIH ChestX-ray14", "RSNA pneumonia", "chest-xray-masks-and-labels"
 
 
+WEIGHT_FILE = "weight file "  # how a source begins that is one
+
+
 class Start(NamedTuple):
     """`folder`: a run folder to go on from; `file`: a weight file; neither: random weights."""
 
@@ -21,6 +24,11 @@ class Start(NamedTuple):
     @property
     def is_random(self) -> bool:
         return not (self.folder or self.file)
+
+    @property
+    def began_random(self) -> bool:
+        """No weight file at the bottom of it: what our own pretraining alone has shaped still has far to go."""
+        return not any(source.startswith(WEIGHT_FILE) for source in self.sources)
 
     @property
     def words(self) -> str:
@@ -50,7 +58,7 @@ def find_start(workspace: Workspace, weights: str, *pretrained: str) -> Start:
             sources = json.loads((folder / "run.json").read_text())["training_sources"]
             return Start(folder, None, tuple(sources))
     file = find_weights(workspace.places.input, weights)
-    return Start(None, file, (f"weight file {file.name}",) if file else ())
+    return Start(None, file, (f"{WEIGHT_FILE}{file.name}",) if file else ())
 
 
 def source_name(workspace: Workspace, data_set: str) -> str:

@@ -18,7 +18,7 @@ def train_study(settings: Study, fold: Fold) -> tuple[dict[str, Tensor], dict]:
     """Train one study classifier and write `metrics.csv`; returns its state dict and what to record."""
     s = settings
     network = build_study_net(s, fold.start)
-    rate = s.lr_random if fold.start.is_random else s.lr
+    rate = s.lr_random if fold.start.began_random else s.lr
     recipe = Recipe(
         stages_of(s, rate, network.HEAD, s.freeze_backbone),
         s.seed,
