@@ -1,5 +1,6 @@
 """The whole run on a tiny phantom, in this process: stages 00 to 11 as functions, good and bad input."""
 
+import argparse
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr import ablations
 from cxr.data.prepare import annotate_and_fold, choose_images, convert_training, load_training
 from cxr.data.siim import labelled_images
 from cxr.evaluation.blend import tune_blend
@@ -18,6 +20,7 @@ from cxr.faults import DataFault
 from cxr.inputs import has_files, look_at_inputs
 from cxr.labels import STUDY_CLASSES
 from cxr.phantom.datasets import make_phantom
+from cxr.report import write_report
 from cxr.submission_format import read_submission, validate
 from cxr.submit import submit, submit_run
 from cxr.summary import score_lines, score_run
@@ -231,6 +234,34 @@ def test_a_row_without_a_picture_gets_the_fallback(spoiled):
     assert len(broken) == 6 * (1 + len(priors["boxes"])), "its header still tells the size"
 
 
+@pytest.fixture(scope="module")
+def poor(phantom, tmp_path_factory):
+    """The phantom with one boxed image alone, so that one fold learns from none, and without a class."""
+    root = tmp_path_factory.mktemp("poor")
+    competition = root / "input" / "siim-covid19-detection"
+    shutil.copytree(phantom / "input" / "siim-covid19-detection", competition)
+    csv = competition / "train_image_level.csv"
+    images = pd.read_csv(csv)
+    boxed = images.index[images["boxes"].notna()]
+    images.loc[boxed[1:], ["boxes", "label"]] = [None, "none 1 0 0 1 1"]
+    images.to_csv(csv, index=False)
+    csv = competition / "train_study_level.csv"
+    studies = pd.read_csv(csv)
+    studies["Typical Appearance"] += studies["Atypical Appearance"]
+    studies["Atypical Appearance"] = 0
+    studies.to_csv(csv, index=False)
+    return run_all(root, root / "input")
+
+
+def test_a_fold_without_positives_and_an_empty_class_do_not_stop_the_run(poor):
+    workspace, _ = poor
+    assert validate(workspace.places.submission, workspace.competition / "sample_submission.csv") == []
+    notes = " ".join(json.loads(workspace.places.blend.read_text())["notes"])
+    assert "atypical: nobody in the training images has it" in notes
+    assert "opacity: fold" in notes and "has none" in notes
+    assert "could not be made" not in write_report(workspace).read_text()
+
+
 def test_unknown_studies_are_told_and_left_out(spoiled):
     (workspace, _), _, _ = spoiled
     assert any(
@@ -396,3 +427,20 @@ def test_a_member_joins_the_blend_and_the_submission(good, tmp_path, capsys):
     capsys.readouterr()
     submit_run(workspace)
     assert "member friend has no row for" in capsys.readouterr().out
+
+
+def test_ablations_compare_with_and_without_pretraining(good, tmp_path, capsys):
+    shutil.copytree(good[0].places.root, tmp_path / "demo")
+    arguments = argparse.Namespace(profile="demo", working=str(tmp_path), submissions=str(tmp_path / "s"))
+    assert ablations.main(arguments) == 0
+    found = json.loads((tmp_path / "demo" / "ablations.json").read_text())
+    assert [row["model"] for row in found["rows"]] == ["yolo", "faster_rcnn", "studies"]
+    assert all(row["gain"] == pytest.approx(row["with"] - row["without"], abs=2e-4) for row in found["rows"])
+    record = json.loads((tmp_path / "demo/models/studies_without_pretraining/fold_0/run.json").read_text())
+    assert record["pretraining"] == "none" and record["weights"] == "random"
+    assert "without" in capsys.readouterr().out
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert "measures it anew" not in page
+    oof = tmp_path / "demo/predictions/yolo/out_of_fold.csv"
+    oof.write_text(oof.read_text() + "\n")
+    assert "measures it anew" in write_report(open_run_folder(tmp_path / "demo")).read_text()

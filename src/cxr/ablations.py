@@ -5,6 +5,7 @@ classifier once more from a weight file or from random weights, writes `ablation
 """
 
 import argparse
+from pathlib import Path
 
 import pandas as pd
 
@@ -23,7 +24,7 @@ from cxr.systems.competition import (
     train_yolo_folds,
 )
 from cxr.tables import BOXES, IMAGE_SCORES, read_table
-from cxr.workspace import Workspace, open_run_folder, write_json
+from cxr.workspace import Workspace, file_digests, open_run_folder, write_json
 
 TRAININGS = {
     YOLO: (train_yolo_folds, "out_of_fold.csv", BOXES, "AP of opacity"),
@@ -43,10 +44,15 @@ def main(args: argparse.Namespace) -> int:
     """Train without pretraining, print the table, write `ablations.json` and the report."""
     workspace = open_run_folder(find_places(args.profile, "", args.working, args.submissions).root)
     rows = pretraining_rows(workspace)
-    write_json({"rows": rows}, workspace.places.ablations)
+    write_json({"rows": rows, "of": file_digests(table_paths(workspace))}, workspace.places.ablations)
     print(pd.DataFrame(rows).round(3).to_string(index=False))
     print(f"in {write_report(workspace)}")
     return 0
+
+
+def table_paths(workspace: Workspace) -> list[Path]:
+    """The out-of-fold tables with pretraining that were compared: the figures hold as long as these stay the same."""
+    return [workspace.places.predictions(name) / file for name, (_, file, _, _) in TRAININGS.items()]
 
 
 def pretraining_rows(workspace: Workspace) -> list[dict]:

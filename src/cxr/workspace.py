@@ -1,7 +1,9 @@
 """What every notebook opens first: the profile, the places, the clock, and what stage 00 found."""
 
+import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +81,14 @@ def open_run_folder(folder: Path) -> Workspace:
 def _last_run(record: Path) -> dict[str, str]:
     nothing = {"overrides": "", "input": "", "submissions": ""}
     return {**nothing, **json.loads(record.read_text())} if record.is_file() else nothing
+
+
+def file_digests(paths: Iterable[Path]) -> dict[str, str]:
+    """Short digests by `folder/name`, "" for a file that is not there: whether a result still is about these files."""
+    return {
+        f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+        for path in paths
+    }
 
 
 def write_json(value: dict, path: Path) -> Path:

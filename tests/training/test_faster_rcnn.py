@@ -117,10 +117,11 @@ def test_validation_losses_move_no_batch_norm(part):
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_a_fold_without_boxes_is_refused_in_words(part, tmp_path):
+def test_a_fold_without_boxes_is_told_and_trained(part, tmp_path, capsys):
     images, boxes, pixels = part
-    with pytest.raises(DataFault, match="none of 8 training images has a box; ask for fewer folds"):
-        train_faster_rcnn(SETTINGS, (images, boxes.iloc[:0], pixels), None, NOTHING, tmp_path / "fold_0", 600)
+    train_faster_rcnn(SETTINGS, (images, boxes.iloc[:0], pixels), None, NOTHING, tmp_path / "fold_0", 600)
+    assert "fold_0: none of 8 training images has a box" in capsys.readouterr().out
+    assert pd.read_csv(tmp_path / "fold_0" / "metrics.csv")["train_objectness"].notna().all()
 
 
 def test_it_starts_from_a_whole_detector_or_from_a_backbone(trained, tmp_path):

@@ -9,6 +9,7 @@ from cxr.figures.report import gains
 from cxr.labels import CLASSES
 from cxr.report.files import RunFiles, read_json, title_of
 from cxr.report.page import Html, Number, absent, bullets, estimate, figure, heading, number, paragraph, table
+from cxr.workspace import file_digests
 
 KEYS = (*CLASSES, "mAP")
 
@@ -91,6 +92,9 @@ def pretraining(files: RunFiles) -> list[Html]:
     found = read_json(files.places.ablations)
     if found is None:
         return absent("Not measured in this run: make ablations trains each model once more without pretraining.")
+    kept = found.get("of") or {}
+    if kept != file_digests(files.places.fused.parent / name for name in kept):
+        return absent("The models were trained again since this was measured: make ablations measures it anew.")
     return gain_blocks(pd.DataFrame(found.get("rows") or []), ["model", "metric"], "without", "with")
 
 
