@@ -40,7 +40,8 @@ def main(args: argparse.Namespace) -> int:
         for window in ("none", "window"):
             for name, usual, ours in conversions(Path(folder), window):
                 print_pair(name, median_ms(usual, args.repeats), median_ms(ours, args.repeats))
-    print_pair("study classifier, training step, ms an image", *training_steps(args.repeats))
+    print_pair("study classifier, training step, ms an image", *study_steps(args.repeats))
+    print_pair("Faster R-CNN, training step, ms an image", *detector_steps(args.repeats))
     for name, piece in metric_pieces():
         print(f"{name:54}{median_ms(piece, args.repeats):10.1f}")
     return 0
@@ -105,28 +106,59 @@ def usual_pixels(path: Path) -> np.ndarray:
     return (pixels / pixels.max() * 255).astype(np.uint8)
 
 
-def training_steps(repeats: int) -> tuple[float, float]:
-    """ms an image: float32, and the precision that trainings choose on this machine."""
+def study_steps(repeats: int) -> tuple[float, float]:
+    """ms an image of the demo's study classifier, as `training_steps` times it."""
     import torch
 
     from cxr.models.classifiers import StudyNet
+
+    pixels = torch.randint(0, 255, (BATCH, 1, STUDY_SIZE, STUDY_SIZE), dtype=torch.uint8)
+    network = StudyNet("mobilenet_v2", 0.2, mask_head=True)
+
+    def losses() -> list:
+        return [value.float().square().mean() for value in network(pixels).values()]
+
+    return training_steps(network, losses, BATCH, repeats)
+
+
+def detector_steps(repeats: int) -> tuple[float, float]:
+    """ms an image of the demo's Faster R-CNN."""
+    import torch
+
+    from cxr.models.detectors import FasterRcnnNet
+    from cxr.profiles import PROFILES
+    from cxr.training.losses import detection_losses
+
+    settings = PROFILES["demo"].faster_rcnn
+    count, size = settings.batch, settings.size
+    batch = {
+        "pixels": torch.randint(0, 255, (count, 1, size, size), dtype=torch.uint8),
+        "boxes_xyxy": [torch.tensor([[0.1, 0.1, 0.4, 0.5], [0.6, 0.2, 0.8, 0.6]]) * size] * count,
+        "labels": [torch.ones(2, dtype=torch.long)] * count,
+    }
+    network = FasterRcnnNet(settings)
+    return training_steps(network, lambda: list(detection_losses(network, batch).values()), count, repeats)
+
+
+def training_steps(network, losses: Callable[[], list], batch: int, repeats: int) -> tuple[float, float]:
+    """ms an image on the CPU: float32 as PyTorch lays it out, then the precision and layout that trainings choose."""
+    import torch
+
     from cxr.training.fit import precision
 
-    network = StudyNet("mobilenet_v2", 0.2, mask_head=True).train()
-    optimizer = torch.optim.AdamW(network.parameters())
-    pixels = torch.randint(0, 255, (BATCH, 1, STUDY_SIZE, STUDY_SIZE), dtype=torch.uint8)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    network, pixels = network.to(device), pixels.to(device)
+    optimizer = torch.optim.AdamW(network.train().parameters())
 
     def step(mixed: bool) -> None:
-        with torch.autocast(device, torch.bfloat16, enabled=mixed):
-            loss = sum(value.float().square().mean() for value in network(pixels).values())
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss = sum(losses())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
+    usual = median_ms(lambda: step(False), repeats) / batch
+    network.to(memory_format=torch.channels_last)
     mixed = precision() == "bf16-mixed"
-    return median_ms(lambda: step(False), repeats) / BATCH, median_ms(lambda: step(mixed), repeats) / BATCH
+    return usual, median_ms(lambda: step(mixed), repeats) / batch
 
 
 def metric_pieces() -> list[tuple[str, Callable]]:
