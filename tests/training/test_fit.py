@@ -90,6 +90,11 @@ def test_the_clock_ends_a_training_in_time(data, tmp_path):
     assert record["clock_bound"] and record["seconds"] < 20
 
 
+def test_a_clock_that_has_run_out_leaves_a_run_folder_like_the_others(data, tmp_path):
+    _, record = train(data, tmp_path, stages=(Stage(1000, 1e-3),), max_seconds=0.0)
+    assert record["clock_bound"] and len(pd.read_csv(tmp_path / "metrics.csv")) == 1
+
+
 def test_averaged_weights_differ_from_the_last_ones(data, tmp_path):
     plain, average = (
         train(data, tmp_path / str(ema), stages=(Stage(2, 1e-3),), ema=ema)[0].state_dict() for ema in (0.0, 0.9)

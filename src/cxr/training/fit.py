@@ -87,7 +87,8 @@ def fit(
     started = time.monotonic()
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
-        max_time=timedelta(seconds=recipe.max_seconds) if math.isfinite(recipe.max_seconds) else None,
+        # a clock that has run out still leaves one batch: a run folder without metrics would stop what reads it
+        max_time=timedelta(seconds=max(recipe.max_seconds, 1e-3)) if math.isfinite(recipe.max_seconds) else None,
         accelerator="auto",
         precision=precision(),
         deterministic="warn",
