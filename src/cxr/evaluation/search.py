@@ -132,7 +132,7 @@ class Step(NamedTuple):
     start: Change  # sets the published values, from which the search begins
     coordinates: list[Coordinate]
     fields: tuple[str, ...]  # of Constants, that it may change
-    guarded: bool = True  # the published values stay unless the choice is surely better
+    guarded: bool = True  # the published values (or none) stay unless the choice is surely better
 
 
 def search_steps(start: Constants) -> list[Step]:
@@ -202,8 +202,9 @@ def search(
 ) -> list[Constants]:
     """Constants before the first step and after each, chosen on these folds; without `tune` every step takes its start.
 
-    The published values stay unless the choice beats them on most resamples of the patients: the best of many grid
-    points is always better by chance. So does a class that these folds lack leave them.
+    The published values, or the step switched off where that is better, stay unless another choice beats them on most
+    resamples of the patients: the best of many grid points is always better by chance. A class that these folds lack
+    leaves the published values.
     """
     path = [without_steps(start)]
     for step in steps:
@@ -227,6 +228,8 @@ def _tune(data: OutOfFold, step: Step, before: Constants, folds: Sequence[int]) 
         if chosen == entered:
             break
     start = step.start(before)
-    if step.guarded and chosen != start and not data.surely_better(chosen, start, step.metric, folds):
-        return start
+    off = data.value(before, step.metric, folds) > data.value(start, step.metric, folds)
+    safe = before if off else start
+    if step.guarded and chosen != safe and not data.surely_better(chosen, safe, step.metric, folds):
+        return safe
     return chosen
