@@ -132,8 +132,9 @@ def read_csv(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame
 
 
 def read_table(path: str | Path, contract: Contract) -> pd.DataFrame:
-    """Read and check one of our own tables."""
-    return check_table(read_csv(path), contract, path)
+    """Read and check one of our own tables; the columns of an empty one still have the types of a filled one."""
+    table = check_table(read_csv(path), contract, path)
+    return table.astype(dict.fromkeys((*contract.numbers, *contract.unit), float)) if table.empty else table
 
 
 def write_table(table: pd.DataFrame, path: str | Path, contract: Contract) -> Path:

@@ -55,7 +55,8 @@ def precision_recall(panels: Sequence[Panel], columns: int = 3) -> Picture | Non
     for index, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, index + 1)
         for name, (recall, precision) in panel.lines.items():
-            axes.step(np.append(0, recall), np.append(precision[:1], precision), linewidth=1.3, label=plain(name))
+            first = precision[0] if len(precision) else 0.0  # a model without a single hit has a curve on the floor
+            axes.step(np.append(0, recall), np.append(first, precision), linewidth=1.3, label=plain(name))
         if panel.chance is not None:
             axes.axhline(panel.chance, color="0.5", linewidth=0.8, linestyle=":")
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")

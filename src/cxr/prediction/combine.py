@@ -207,7 +207,7 @@ def none_from_boxes(image_ids: list[str], boxes: pd.DataFrame, formula: str = PR
     if formula not in (PRODUCT, MAXIMUM):
         raise ValueError(f"none_formula {formula!r}: choose {PRODUCT} or {MAXIMUM}")
     found = absent.prod() if formula == PRODUCT else absent.min()
-    return found.reindex(image_ids).fillna(1.0).rename("none")
+    return found.astype(float).reindex(image_ids).fillna(1.0).rename("none")
 
 
 def none_into_boxes(boxes: pd.DataFrame, none: pd.Series, share: float) -> pd.DataFrame:
