@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from cxr.evaluation.out_of_fold import opacity_ap, study_scores
-from cxr.figures.report import View, learning_curves, plain, precision_recall, radiograph, stage_times
+from cxr.figures.charts import training_curves
+from cxr.figures.pictures import plain
+from cxr.figures.report import View, precision_recall, radiograph, stage_times
 from cxr.labels import CLASSES, STUDY_CLASSES
 from cxr.report import write_report
 from cxr.report.examples import lung_mask
@@ -322,7 +324,7 @@ def test_the_area_below_each_curve_is_its_average_precision(full):
 def test_figures_hold_what_was_measured(full):
     files = RunFiles(full[0])
     assert len(precision_recall(class_panels(files)).axes) == len(CLASSES)
-    folds = learning_curves(files.run_folders("metrics.csv")["yolo"])
+    folds = training_curves(files.run_folders("metrics.csv")["yolo"])
     assert [axes.get_title() for axes in folds.axes] == ["box", "learning rate"] and len(folds.axes[0].lines) == 4
     held_out = next(line for line in folds.axes[0].lines if line.get_linestyle() == "--")
     assert list(held_out.get_xdata()) == [1, 3], "an epoch without validation has no point"

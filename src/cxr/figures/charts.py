@@ -5,26 +5,41 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
-from cxr.figures.pictures import Picture
+from cxr.figures.pictures import WIDTH, Picture, plain
 from cxr.tables import read_csv
 
 
-def training_curves(tables: Mapping[str, Path]) -> Picture:
-    """One panel a quantity of metrics.csv files, one line a run (usually a fold); the learning rate comes last."""
-    runs = {name: read_csv(path) for name, path in tables.items()}
-    first = next(iter(runs.values()))
-    quantities = [name for name in first.columns if name not in ("epoch", "seconds", "lr")] + ["lr"]
-    figure = Picture(2.6 * len(quantities), 2.4)
+def training_curves(tables: Mapping[str, Path], at_most: int = 4) -> Picture:
+    """A panel a loss of metrics.csv files, a color a run: training drawn through, validation dashed; last the rate."""
+    runs = {name: read_csv(path, ["epoch"]) for name, path in tables.items()}
+    named = pd.unique(np.array([_quantity(c) for t in runs.values() for c in t.select_dtypes("number").columns]))
+    quantities = [*(name for name in named if name not in ("epoch", "seconds", "lr")), "lr"]
+    rows = -(-len(quantities) // at_most)
+    columns = -(-len(quantities) // rows)
+    figure = Picture(min(WIDTH, 2.9 * columns), 2.0 * rows + 0.2)
     for index, quantity in enumerate(quantities):
-        axes = figure.add_subplot(1, len(quantities), index + 1)
-        for name, table in runs.items():
-            known = table[["epoch", quantity]].dropna()  # a loss on held-out images may be measured every few epochs
-            axes.plot(known["epoch"], known[quantity], label=name, linewidth=1.3)
-        axes.set_title(quantity.replace("_", " "))
+        axes = figure.add_subplot(rows, columns, index + 1)
+        for number, (name, table) in enumerate(runs.items()):
+            for column, style in ((f"train_{quantity}", "-"), (quantity, "-"), (f"val_{quantity}", "--")):
+                if column in table:
+                    known = table[["epoch", column]].dropna()
+                    label = plain(name) if style == "-" else "_"
+                    mark = "o" if len(known) == 1 else None  # a line of one point would not show
+                    look = {"color": f"C{number}", "linewidth": 1.2, "marker": mark, "label": label}
+                    axes.plot(known["epoch"], known[column], style, **look)
+        axes.set_title("learning rate" if quantity == "lr" else plain(quantity.replace("_", " ")))
         axes.set_xlabel("epoch")
-    figure.axes[0].legend(frameon=False)
+        axes.ticklabel_format(axis="y", scilimits=(-2, 4))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if len(runs) > 1:
+        figure.axes[0].legend(frameon=False, fontsize=7)
     return figure
+
+
+def _quantity(column: str) -> str:
+    return column.removeprefix("train_").removeprefix("val_")
 
 
 def fold_balance(balance: pd.DataFrame, classes: Sequence[str]) -> Picture:

@@ -14,6 +14,7 @@ from cxr.tables import BOX_COLUMNS
 
 matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 DPI = 110
+WIDTH = 8.9  # inches; at 110 dots an inch the full width of a notebook or of the report
 TRUE, PREDICTED = "#4caf50", "#ffb300"
 
 
@@ -27,6 +28,12 @@ class Picture(Figure):
         stream = BytesIO()
         self.savefig(stream, format="png", dpi=DPI)
         return stream.getvalue()
+
+
+def plain(text: str, length: int = 40) -> str:
+    """Text that matplotlib draws as it stands: no formulas, no leading underscore (it hides legend entries)."""
+    text = text if len(text) <= length else text[: length - 1] + "…"
+    return text.replace("\\", "/").replace("$", r"\$").lstrip("_")
 
 
 def contact_sheet(pixels: Sequence[np.ndarray], titles: Sequence[str], columns: int = 6, edge: float = 2.0) -> Picture:

@@ -1,21 +1,17 @@
-"""Figures that only the report shows: curves of many runs, time by stage, gains with intervals, single radiographs.
+"""Figures that only the report shows: precision and recall, time by stage, gains with intervals, single radiographs.
 
 Names in them come from files; `plain` keeps them from being read as formulas.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
 
-from cxr.figures.pictures import PREDICTED, TRUE, Picture, draw_boxes
-from cxr.tables import read_csv
+from cxr.figures.pictures import PREDICTED, TRUE, WIDTH, Picture, draw_boxes, plain
 
 LUNGS = "#4fc3f7"
-WIDTH = 8.9  # inches; at 110 dots an inch the page's full width
 
 
 class Panel(NamedTuple):
@@ -35,12 +31,6 @@ class View(NamedTuple):
     found_xyxy: np.ndarray
     scores: Sequence[float]
     lungs: np.ndarray | None = None  # bool [S x S]
-
-
-def plain(text: str, length: int = 40) -> str:
-    """Text that matplotlib draws as it stands: no formulas, no leading underscore (it hides legend entries)."""
-    text = text if len(text) <= length else text[: length - 1] + "…"
-    return text.replace("\\", "/").replace("$", r"\$").lstrip("_")
 
 
 def precision_recall(panels: Sequence[Panel], columns: int = 3) -> Picture | None:
@@ -64,35 +54,6 @@ def precision_recall(panels: Sequence[Panel], columns: int = 3) -> Picture | Non
         # curves fall from the upper left: this corner is the emptiest
         axes.legend(fontsize=7, loc="lower left", edgecolor="none", framealpha=0.8)
     return figure
-
-
-def learning_curves(tables: Mapping[str, Path], at_most: int = 4) -> Picture:
-    """A panel a loss of metrics.csv files, a color a run: training drawn through, validation dashed; last the rate."""
-    runs = {name: read_csv(path, ["epoch"]) for name, path in tables.items()}
-    named = pd.unique(np.array([_quantity(c) for t in runs.values() for c in t.select_dtypes("number").columns]))
-    quantities = [*(name for name in named if name not in ("epoch", "seconds", "lr")), "lr"]
-    rows = -(-len(quantities) // at_most)
-    columns = -(-len(quantities) // rows)
-    figure = Picture(min(WIDTH, 2.9 * columns), 2.0 * rows + 0.2)
-    for index, quantity in enumerate(quantities):
-        axes = figure.add_subplot(rows, columns, index + 1)
-        for number, (name, table) in enumerate(runs.items()):
-            for column, style in ((f"train_{quantity}", "-"), (quantity, "-"), (f"val_{quantity}", "--")):
-                if column in table:
-                    known = table[["epoch", column]].dropna()
-                    label = plain(name) if style == "-" else "_"
-                    axes.plot(known["epoch"], known[column], style, color=f"C{number}", linewidth=1.2, label=label)
-        axes.set_title("learning rate" if quantity == "lr" else plain(quantity.replace("_", " ")))
-        axes.set_xlabel("epoch")
-        axes.ticklabel_format(axis="y", scilimits=(-2, 4))
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    if len(runs) > 1:
-        figure.axes[0].legend(frameon=False, fontsize=7)
-    return figure
-
-
-def _quantity(column: str) -> str:
-    return column.removeprefix("train_").removeprefix("val_")
 
 
 def stage_times(records: Sequence[Mapping]) -> Picture | None:

@@ -2,7 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
-from cxr.figures.report import learning_curves, stage_times
+from cxr.figures.charts import training_curves
+from cxr.figures.report import stage_times
 from cxr.report.files import RunFiles, read_json, title_of
 from cxr.report.page import Html, Number, absent, bullets, figure, heading, number, paragraph, table
 from cxr.tables import read_csv
@@ -21,7 +22,7 @@ def learning(files: RunFiles) -> list[Html]:
     blocks = []
     for model, tables in folders.items():
         alt = f"Losses and learning rate by epoch of {title_of(model)}: {', '.join(tables)}."
-        blocks += [heading(title_of(model)), figure(learning_curves(tables), alt)]
+        blocks += [heading(title_of(model)), figure(training_curves(tables), alt)]
     return blocks
 
 
