@@ -4,6 +4,9 @@ import argparse
 import json
 import re
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -176,6 +179,29 @@ def test_a_class_that_the_solution_lacks_is_absent_not_zero(good, phantom, tmp_p
 def test_a_finished_fold_is_not_trained_again(good, capsys):
     train_study_folds(good[0])
     assert capsys.readouterr().out.count("trained already, kept") == 2
+
+
+def test_a_killed_training_keeps_its_finished_folds(good, tmp_path, capsys):
+    root = tmp_path / "demo"
+    shutil.copytree(good[0].places.root, root)
+    shutil.rmtree(root / "models" / "studies")
+    record = root / "profile.json"
+    record.write_text(record.read_text().replace("study.epochs=1 ", "study.epochs=8 "))
+    program = (
+        "import sys, pathlib\nfrom cxr.systems.competition import train_study_folds\n"
+        "from cxr.workspace import open_run_folder\ntrain_study_folds(open_run_folder(pathlib.Path(sys.argv[1])))"
+    )
+    first, second = (root / "models" / "studies" / f"fold_{fold}" for fold in (0, 1))
+    with subprocess.Popen([sys.executable, "-c", program, str(root)], stdout=subprocess.DEVNULL) as training:
+        while not (second / "config.json").is_file():
+            assert training.poll() is None, "ended before it could be killed"
+            time.sleep(0.01)
+        training.kill()
+    assert (first / "run.json").is_file() and not (second / "run.json").is_file()
+    kept = (first / "weights.pt").stat().st_mtime_ns
+    train_study_folds(open_run_folder(root))
+    assert capsys.readouterr().out.count("trained already, kept") == 1
+    assert (first / "weights.pt").stat().st_mtime_ns == kept and (second / "run.json").is_file()
 
 
 def test_a_fold_trained_by_other_code_is_trained_again(good, tmp_path, capsys):
