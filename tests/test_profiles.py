@@ -20,7 +20,7 @@ def test_overrides_change_one_value_and_keep_its_type():
         ("demo", "yolo.epochs", "is not of the form section.key=value"),
         ("demo", "yola.epochs=3", "names no section; choose one of phantom"),
         ("demo", "yolo.epoch=3", "yolo has no 'epoch'; choose one of model"),
-        ("demo", "yolo.epochs=three", "needs a value like 12"),
+        ("demo", "yolo.epochs=three", "needs a value like 16"),
         ("demo", "study.flip_at_test=perhaps", "needs a value like True"),
     ],
 )
