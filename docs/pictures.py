@@ -18,15 +18,15 @@ DATA, LEARNED, MODELS, OUT = "#dfe7ef", "#e8ddf0", "#ffe3ab", "#cfe8cf"
 BOXES = [  # x, y, text, color
     (0, 1.5, "00 inputs\nDICOM or phantom", DATA),
     (1, 2.3, "01 DICOM to pixels\n02 exploration", DATA),
-    (1, 0.7, "04 NIH: backbone", LEARNED),
+    (1, 0.5, "04 NIH: backbone", LEARNED),
     (2, 2.3, "03 folds\npatients stay together", DATA),
-    (2, 0.7, "05 RSNA: detectors", LEARNED),
-    (1, 1.5, "06 lung masks", LEARNED),
-    (3, 2.3, "07 YOLO\na model a fold", MODELS),
-    (3, 1.5, "08 Faster R-CNN\na model a fold", MODELS),
-    (3, 0.7, "09 study classifier\n+ box masks, a model a fold", MODELS),
-    (4, 1.5, "10 fusion and blend\ntuned out of fold", OUT),
-    (5, 1.9, "11 submission.csv\nscore", OUT),
+    (2, 1.25, "05 RSNA: detectors", LEARNED),
+    (2, 3.05, "06 lung masks", LEARNED),
+    (3, 2.6, "07 YOLO\na model a fold", MODELS),
+    (3, 1.55, "08 Faster R-CNN\na model a fold", MODELS),
+    (3, 0.5, "09 study classifier\n+ box masks, a model a fold", MODELS),
+    (4, 1.55, "10 fusion and blend\ntuned out of fold", OUT),
+    (5, 2.0, "11 submission.csv\nscore", OUT),
     (5, 1.1, "12 report.html", OUT),
 ]
 ARROWS = [(0, 1), (0, 2), (1, 3), (1, 5), (2, 4), (3, 6), (3, 7), (4, 7), (4, 6), (2, 8), (3, 8)]
@@ -36,7 +36,7 @@ WIDTH, HEIGHT = 0.86, 0.5
 
 def pipeline() -> Picture:
     """The stages and what flows between them."""
-    figure = Picture(12.5, 3.4)
+    figure = Picture(12.5, 4.2)
     axes = figure.add_subplot()
     for x, y, text, color in BOXES:
         axes.add_patch(
@@ -48,7 +48,7 @@ def pipeline() -> Picture:
         tip = (x + WIDTH + 0.03, y), (to_x - 0.03, to_y)
         axes.add_patch(FancyArrowPatch(*tip, arrowstyle="-|>", mutation_scale=10, color="#555"))
     axes.set_xlim(-0.08, 5.95)
-    axes.set_ylim(0.3, 2.7)
+    axes.set_ylim(0.1, 3.4)
     axes.axis("off")
     return figure
 
