@@ -77,7 +77,7 @@ all: $(STAGES:%=$(RUNS)/%.ipynb) ## the submission, from raw DICOM; phantom data
 	@$(CXR) summary --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))"
 
 html: $(STAGES:%=$(RUNS)/%.ipynb) ## the executed notebooks as pages, in working/<profile>/html
-	@$(PY) -m jupyter nbconvert --to html --log-level WARN --output-dir "$(WORKING)/$(PROFILE)/html" \
+	@$(PY) -m jupyter nbconvert --to html --log-level ERROR --output-dir "$(WORKING)/$(PROFILE)/html" \
 	  $(STAGES:%="$(RUNS)/%.ipynb")
 	@echo "$(abspath $(WORKING))/$(PROFILE)/html"
 
