@@ -1,6 +1,5 @@
 """Stages 01 and 03: training images to pixels and a table, then true boxes, folds and annotations."""
 
-import hashlib
 import json
 
 import numpy as np
@@ -9,6 +8,7 @@ import pandas as pd
 from cxr.boxes import scale_xyxy
 from cxr.data.box_table import true_boxes
 from cxr.data.coco import to_coco
+from cxr.data.draw import hash_order
 from cxr.data.duplicates import duplicate_notes
 from cxr.data.folds import balance_notes, balance_table, check_leaks, make_folds
 from cxr.data.siim import read_image_level, training_table
@@ -63,14 +63,14 @@ def choose_images(labels: pd.DataFrame, limit: int) -> pd.DataFrame:
     if not limit or len(labels) <= limit:
         return labels
     share = limit / len(labels)
-    studies = labels.drop_duplicates("study_id").copy()
-    studies["drawn"] = [hashlib.sha256(study.encode()).hexdigest() for study in studies["study_id"]]
+    studies = labels.drop_duplicates("study_id")
     classes = studies[list(STUDY_CLASSES)].to_numpy().argmax(1)
     kept = [
-        group.sort_values("drawn")["study_id"].head(max(1, round(share * len(group))))
-        for _, group in studies.groupby(classes)
+        study
+        for _, group in studies["study_id"].groupby(classes)
+        for study in hash_order(group)[: max(1, round(share * len(group)))]
     ]
-    return labels[labels["study_id"].isin(pd.concat(kept))].reset_index(drop=True)
+    return labels[labels["study_id"].isin(kept)].reset_index(drop=True)
 
 
 def load_training(workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:

@@ -130,8 +130,3 @@ def load_images(workspace: Workspace) -> tuple[pd.DataFrame, np.ndarray]:
     if len(images) != len(pixels):
         raise DataFault(f"{table}: does not fit {cache.name}; run 01_dicom_to_png again")
     return images, pixels
-
-
-def read_lungs(path: Path) -> pd.DataFrame:
-    """The table of stage 06; `reason` is empty text where a mask is accepted."""
-    return read_table(path, LUNGS).fillna({"reason": ""})
