@@ -8,7 +8,7 @@ import pytest
 
 from cxr.data.nih import FINDINGS
 from cxr.data.yolo_labels import write_yolo
-from cxr.images.convert import to_cache_size
+from cxr.images.resize import to_cache_size
 from cxr.labels import STUDY_CLASSES
 from cxr.profiles import PROFILES
 from cxr.training import yolo

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -10,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cxr.boxes import scale_xyxy
 from cxr.data.augment import study_augmentation
-from cxr.images.convert import to_cache_size
+from cxr.images.resize import to_cache_size
 from cxr.labels import STUDY_CLASSES
 from cxr.tables import BOX_COLUMNS
 
@@ -50,7 +49,7 @@ class StudyImages(Dataset):
         if self.augment is not None:
             moved = self.augment(image=image, mask=mask)
             image, mask = moved["image"], moved["mask"]
-        cells = cv2.resize(mask, (self.mask_size, self.mask_size), interpolation=cv2.INTER_AREA)
+        cells = to_cache_size(mask, self.mask_size).astype(np.float32) / 255
         return {
             "pixels": torch.from_numpy(image)[None],
             "mask": torch.from_numpy(cells)[None],
@@ -60,10 +59,10 @@ class StudyImages(Dataset):
 
 
 def box_mask(boxes_xyxy: np.ndarray, size: int) -> np.ndarray:
-    """float32 [size x size], 1 inside any box."""
-    mask = np.zeros((size, size), np.float32)
+    """uint8 [size x size], 255 inside any box: a quarter of the bytes of a float, and shares to half a percent."""
+    mask = np.zeros((size, size), np.uint8)
     for x_min, y_min, x_max, y_max in np.rint(np.clip(boxes_xyxy, 0, size)).astype(int):
-        mask[y_min:y_max, x_min:x_max] = 1
+        mask[y_min:y_max, x_min:x_max] = 255
     return mask
 
 

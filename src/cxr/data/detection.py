@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cxr.boxes import area_xyxy, clip_xyxy, scale_xyxy
 from cxr.data.augment import detection_augmentation
-from cxr.images.convert import to_cache_size
+from cxr.images.resize import to_cache_size
 from cxr.tables import BOX_COLUMNS
 
 OPACITY = 1  # 0 is background

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cxr.data.pictures import load_gray
 from cxr.faults import DataFault
-from cxr.images.convert import to_cache_size
+from cxr.images.resize import to_cache_size
 
 SLUG = "chest-xray-masks-and-labels"
 REMEDY = f"unpack {SLUG}.zip again, or take its folder out of the input to go on without"

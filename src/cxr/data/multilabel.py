@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from cxr.images.convert import to_cache_size
+from cxr.images.resize import to_cache_size
 
 MEAN_GRAY = 114  # of ImageNet; 0 once a picture is normalised, as torchvision's erasing has it
 

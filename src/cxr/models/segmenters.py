@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cxr.faults import DataFault
-from cxr.images.convert import to_cache_size
+from cxr.images.resize import to_cache_size
 
 BATCH = 16
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cxr.images.convert import to_cache_size
+from cxr.images.resize import to_cache_size
 from cxr.labels import STUDY_CLASSES
 from cxr.models.classifiers import StudyNet
 from cxr.tables import IMAGE_SCORES, check_table

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cxr.boxes import clip_xyxy, scale_xyxy
-from cxr.images.convert import to_cache_size
+from cxr.images.resize import to_cache_size
 from cxr.profiles import Yolo
 from cxr.tables import BOX_COLUMNS, BOXES, check_table
 from cxr.training.faster_rcnn import load_faster_rcnn

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from cxr.data.nih import FINDINGS
-from cxr.images.convert import to_cache_size
+from cxr.images.resize import to_cache_size
 from cxr.models.classifiers import MultiLabelNet
 from cxr.training.runs import load_weights
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from cxr.data.prepare import load_training
 from cxr.data.yolo_labels import write_yolo
 from cxr.faults import DataFault
-from cxr.images.convert import to_cache_size
+from cxr.images.resize import to_cache_size
 from cxr.prediction.classify import StudyClassifier
 from cxr.prediction.combine import average_folds, combine, fuse_folds, study_means
 from cxr.prediction.constants import read_constants
@@ -31,9 +31,9 @@ from cxr.workspace import Workspace
 YOLO, FASTER_RCNN, STUDIES = "yolo", "faster_rcnn", "studies"
 DETECTORS, CLASSIFIERS = (YOLO, FASTER_RCNN), (STUDIES,)
 # what shapes a training: when one of these changes, a finished fold is not the fold that would be trained now
-FIT = ("cxr.training.fit", "cxr.training.losses", "cxr.models.backbones", "cxr.data.augment", "cxr.images.convert")
+FIT = ("cxr.training.fit", "cxr.training.losses", "cxr.models.backbones", "cxr.data.augment", "cxr.images.resize")
 CODE = {
-    YOLO: ("cxr.training.yolo", "cxr.data.yolo_labels", "cxr.images.convert"),
+    YOLO: ("cxr.training.yolo", "cxr.data.yolo_labels", "cxr.images.resize"),
     FASTER_RCNN: (*FIT, "cxr.training.faster_rcnn", "cxr.models.detectors", "cxr.data.detection"),
     STUDIES: (*FIT, "cxr.training.studies", "cxr.models.classifiers", "cxr.data.datasets"),
 }
