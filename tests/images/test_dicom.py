@@ -3,53 +3,28 @@
 import subprocess
 import sys
 import warnings
+from io import BytesIO
 
+import cv2
 import numpy as np
 import pydicom
 import pytest
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGExtended12Bit,
+    JPEGLosslessSV1,
     RLELossless,
 )
+from reference import reference_pixels
 
 from cxr.faults import DataFault
 from cxr.images.dicom import read_dicom, read_header
+from cxr.phantom.dicoms import jpeg_lossless
 
 RAMP = np.arange(0, 4096, 4, dtype=np.uint16).reshape(32, 32)
-
-
-def reference(dataset: pydicom.Dataset) -> np.ndarray:
-    """The usual recipe in float64. Rounding rule: towards zero, so that only the maximum is 255."""
-    stored = dataset.pixel_array.astype(np.int32)  # wide: pydicom's table indices overflow in 8-bit arrays
-    shown = apply_voi_lut(apply_modality_lut(stored, dataset), dataset).astype(np.float64)
-    tissue = np.ones(stored.shape, bool)
-    if dataset.get("PixelPaddingValue") is not None:
-        ends = sorted((dataset.PixelPaddingValue, dataset.get("PixelPaddingRangeLimit", dataset.PixelPaddingValue)))
-        tissue = (stored < ends[0]) | (stored > ends[1])
-    picture = np.zeros(stored.shape, np.uint8)
-    if not tissue.any():
-        return picture
-    x = shown[tissue]
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        x = x.max() - x
-    x = x - x.min()
-    if x.max() > 0:
-        picture[tissue] = (x / x.max() * 255).astype(np.uint8)
-    return picture
-
-
-def drop_empty(dataset: pydicom.Dataset) -> None:
-    """Empty elements count as absent; pydicom's functions stumble over them."""
-    for keyword in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"):
-        if keyword in dataset and dataset[keyword].value is None:
-            delattr(dataset, keyword)
-    for keyword in ("ModalityLUTSequence", "VOILUTSequence"):
-        if keyword in dataset and dataset[keyword].value[0].get("LUTDescriptor") is None:
-            delattr(dataset, keyword)
 
 
 def random_case(rng: np.random.Generator, lut) -> tuple[np.ndarray, int, dict]:
@@ -58,7 +33,7 @@ def random_case(rng: np.random.Generator, lut) -> tuple[np.ndarray, int, dict]:
     low = -(2 ** (bits - 1)) if signed else 0
     ends = np.sort(rng.integers(low, low + 2**bits, 2))
     dtype = (np.int8 if signed else np.uint8) if bits == 8 else (np.int16 if signed else np.uint16)
-    values = rng.integers(ends[0], ends[1] + 1, (23, 31)).astype(dtype)
+    values = rng.integers(ends[0], ends[1] + 1, (23, 32)).astype(dtype)
     tags = {"PhotometricInterpretation": rng.choice(["MONOCHROME1", "MONOCHROME2"]).item()}
     if rng.random() < 0.3:
         tags |= {"PixelPaddingValue": int(values[0, 0])}
@@ -79,11 +54,39 @@ def random_case(rng: np.random.Generator, lut) -> tuple[np.ndarray, int, dict]:
     return values, bits, tags
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_equals_the_float64_reference_bit_for_bit(seed, dicom, lut, read_back):
-    values, bits, tags = random_case(np.random.default_rng(seed), lut)
-    data = dicom(values, bits, **tags)
-    assert np.array_equal(read_dicom(data).pixels, reference(read_back(data)))
+SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian,
+            RLELossless, JPEGLosslessSV1)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_equals_the_float64_reference_bit_for_bit(seed, dicom, lut):
+    rng = np.random.default_rng(seed)
+    values, bits, tags = random_case(rng, lut)
+    syntax = SYNTAXES[seed % len(SYNTAXES)]
+    data = dicom(values, bits, syntax=ExplicitVRLittleEndian if syntax.is_encapsulated else syntax, **tags)
+    assert np.array_equal(read_dicom(data).pixels, reference_pixels(data))
+    if syntax.is_encapsulated:
+        packed = compressed(data, syntax)
+        assert np.array_equal(read_dicom(packed).pixels, reference_pixels(data))
+        assert np.array_equal(read_dicom(packed).pixels, reference_pixels(packed))
+
+
+def compressed(data: bytes, syntax: pydicom.uid.UID) -> bytes:
+    """The same file with its samples encoded."""
+    dataset = pydicom.dcmread(BytesIO(data))
+    if syntax == RLELossless:
+        dataset.compress(RLELossless, generate_instance_uid=False)
+    else:
+        words = np.uint16 if dataset.BitsAllocated == 16 else np.uint8
+        # the encoder does not know signs: it packs the words as they are
+        frame = jpeg_lossless(dataset.pixel_array.view(words), dataset.BitsAllocated)
+        dataset.PixelData = pydicom.encaps.encapsulate([frame])
+        dataset["PixelData"].VR = "OB"
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = syntax
+    file = BytesIO()
+    dataset.save_as(file)
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -114,22 +117,14 @@ def test_every_real_file_converts_or_says_why_not(decoded):
     assert "no transfer syntax in force" in unreadable["ct_retired_55.dcm"]
 
 
-def test_real_grayscale_files_equal_the_reference(decoded, read_back):
-    without_reference = set()
-    for file, result in decoded.items():
-        if isinstance(result, DataFault):
-            continue
-        pixels, header = result
-        dataset = read_back(file)
-        if header["photometric"].startswith("MONO") and dataset.file_meta.get("TransferSyntaxUID") != JPEGExtended12Bit:
-            dataset.file_meta.TransferSyntaxUID = header["transfer_syntax"]
-            drop_empty(dataset)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                assert np.array_equal(pixels, reference(dataset)), file.name
-        else:
-            without_reference.add(file.name)
-    assert len(without_reference) == 8  # four in colour, four 12-bit JPEG Extended, which pydicom refuses
+def test_every_real_file_equals_the_reference(decoded):
+    images = {file: result for file, result in decoded.items() if not isinstance(result, DataFault)}
+    for file, (pixels, header) in images.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = reference_pixels(file, header["transfer_syntax"])
+        assert np.array_equal(pixels, expected), file.name
+    assert len(images) == 46
 
 
 def test_real_lossless_versions_of_one_picture_agree(decoded):
@@ -223,7 +218,7 @@ def test_a_negative_slope_turns_the_values_not_the_window(dicom):
         (dict(WindowWidth=100), "window with center None and width 100.0"),
         (dict(WindowCenter="", WindowWidth=100), "window with center None"),
         (dict(WindowCenter="", WindowWidth=""), ""),
-        (dict(WindowCenter=9, WindowWidth=99, VOILUTFunction="CUBIC"), "unknown VOILUTFunction 'CUBIC'"),
+        (dict(WindowCenter=9, WindowWidth=99, VOILUTFunction="CUBIC"), "unknown VOILUTFunction"),
         (dict(RescaleSlope=0, RescaleIntercept=0), "RescaleSlope 0.0"),
         (dict(PhotometricInterpretation=""), "taken as MONOCHROME2"),
         (dict(drop=["PixelRepresentation"]), "PixelRepresentation is missing, taken as 0"),
@@ -297,7 +292,7 @@ def test_colour_becomes_luminance(dicom):
         (lambda make: b"id,label\n1,2\n" * 50, "not a DICOM file"),
         (lambda make: make(RAMP)[:-500], "cut off"),
         (lambda make: make(RAMP, NumberOfFrames=3), "3 frames; a radiograph has one"),
-        (lambda make: make(RAMP, Rows=20000, Columns=20000), "20000 x 20000 pixels; 1 to 100 megapixels"),
+        (lambda make: make(RAMP, Rows=20000, Columns=20000), "20000 x 20000 pixels; 1 to 40 megapixels"),
         (lambda make: make(RAMP, Rows=0), "0 x 32 pixels"),
         (lambda make: make(RAMP, drop=["Rows"]), "holds no image"),
         (lambda make: make(RAMP, drop=["BitsAllocated"]), "BitsAllocated is missing"),
@@ -311,6 +306,25 @@ def test_faults_in_words(dicom, change, reason):
     assert str(caught.value).startswith("DICOM data: ") and "\n" not in str(caught.value)
 
 
+def test_a_decoder_that_only_complains_of_damage_counts_as_failed(dicom, tmp_path, capfd):
+    """libjpeg prints "Corrupt JPEG data" for lost bytes, and returns a picture."""
+    values = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    frame = cv2.imencode(".jpg", values)[1].tobytes()
+    middle = len(frame) // 2
+    for damaged in (frame, frame[:middle] + frame[middle + 300 :]):
+        dataset = pydicom.dcmread(BytesIO(dicom(values, 8)))
+        dataset.PixelData = pydicom.encaps.encapsulate([damaged])
+        dataset["PixelData"].VR = "OB"
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEGBaseline8Bit
+        dataset.save_as(tmp_path / "x.dcm")
+        if damaged is frame:
+            assert read_dicom(tmp_path / "x.dcm").pixels.shape == (64, 64)
+        else:
+            with pytest.raises(DataFault, match="cannot be decoded"):
+                read_dicom(tmp_path / "x.dcm")
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGExtended12Bit])
 def test_compressed_rubbish_is_a_fault(dicom, read_back, tmp_path, syntax):
     dataset = read_back(dicom(RAMP))
@@ -318,7 +332,7 @@ def test_compressed_rubbish_is_a_fault(dicom, read_back, tmp_path, syntax):
     dataset["PixelData"].VR = "OB"
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.save_as(tmp_path / "rubbish.dcm")
-    with pytest.raises(DataFault, match=r"cannot be decoded|does not fit the header"):
+    with pytest.raises(DataFault, match=r"cannot be decoded|its compressed picture has"):
         read_dicom(tmp_path / "rubbish.dcm")
 
 
@@ -355,9 +369,9 @@ def test_header_of_file_and_bytes(dicom, tmp_path):
         "image_id": "abcdef012345", "study_id": "study", "patient_id": "patient", "height": 32, "width": 32,
         "photometric": "MONOCHROME2", "bits_stored": 12, "transfer_syntax": "1.2.840.10008.1.2.1", "modality": "CR",
         "sex": "F", "age": "045Y", "body_part": "CHEST", "has_window": 1, "has_voi_lut": 0, "has_rescale": 0,
-        "note": "", "pixel_sha256": header["pixel_sha256"],
+        "note": "", "pixel_hash": header["pixel_hash"],
     }  # fmt: skip
-    assert len(header["pixel_sha256"]) == 16
+    assert len(header["pixel_hash"]) == 16
     assert {type(value) for value in header.values()} == {str, int}
     assert read_header(path).items() <= header.items()
     assert read_dicom(data).header["image_id"] == "0123456789ab"
@@ -372,7 +386,7 @@ def test_missing_optional_tags_are_empty_text(dicom):
 
 def test_equal_pixels_have_equal_hashes(dicom):
     one, same, other = (read_dicom(dicom(v, PatientID=p)) for v, p in ((RAMP, "a"), (RAMP, "b"), (RAMP[::-1], "a")))
-    assert one.header["pixel_sha256"] == same.header["pixel_sha256"] != other.header["pixel_sha256"]
+    assert one.header["pixel_hash"] == same.header["pixel_hash"] != other.header["pixel_hash"]
 
 
 def test_nothing_is_printed_for_twelve_digit_uids(dicom, capfd, recwarn):

@@ -5,18 +5,22 @@ the header says about them is read here; every fault that makes a picture unusab
 that does not (a window of width 0, say) is put right as its comment tells and written into header["note"].
 """
 
-import hashlib
 import logging
+import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pydicom
 from pydicom.config import disable_value_validation
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from xxhash import xxh3_64_hexdigest
 
 from cxr.faults import DataFault
 from cxr.images.display import to_grey
@@ -25,12 +29,17 @@ from cxr.images.elements import number_of, number_or_none, set_value, text_of, t
 from cxr.images.files import bare_name
 from cxr.images.stored import MONOCHROME, decode_stored
 
-MAX_PIXELS = 100_000_000  # a chest radiograph has 4 to 20 million; more is damage or an attack
+# a chest radiograph has 4 to 20 million, a mammogram up to 30; more is damage or an attack. A quarter with 32 bits
+MAX_PIXELS = 40_000_000
+PIXEL_DATA, UNDEFINED = b"\xe0\x7f\x10\x00", 0xFFFFFFFF
+NO_PIXELS = "holds no Pixel Data: cut off, or never an integer image; get the file again"
 # (name in our tables, DICOM keyword): text, '' where the file has none
 TEXTS = (
     ("study_id", "StudyInstanceUID"), ("patient_id", "PatientID"), ("modality", "Modality"), ("sex", "PatientSex"),
     ("age", "PatientAge"), ("body_part", "BodyPartExamined"),
 )  # fmt: skip
+# what does not look like these is damage, or something private in the wrong place (PS3.3 C.7.1.1, C.7.2.2, C.7.3.1.1.1)
+FORMS = {"sex": re.compile("[MFO]?"), "age": re.compile(r"(\d{3}[DWMY])?"), "modality": re.compile("[A-Z]{0,16}")}
 NUMBERS = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept", "BitsStored", "BitsAllocated")
 
 
@@ -47,26 +56,30 @@ def read_dicom(source: str | Path | bytes) -> DicomImage:
     header: image_id (file name without .dcm; SOPInstanceUID for bytes), study_id, patient_id, height, width (pixels),
     photometric, bits_stored, transfer_syntax (the UID, e.g. 1.2.840.10008.1.2.4.70 for JPEG Lossless SV1), modality,
     sex, age (like '045Y'), body_part, has_window, has_voi_lut, has_rescale (slope and intercept, or a Modality LUT; all
-    three 0 or 1), note (what had to be put right, '' for nothing), pixel_sha256 (first 16 hex digits of the sha256 of
-    the uint8 pixels: equal for exact duplicates). Text that the file does not have is ''.
+    three 0 or 1), note (what had to be put right, '' for nothing), pixel_hash (XXH3 of the uint8 pixels, 16 hex digits:
+    equal for exact duplicates). Text that the file does not have is ''.
     """
     with _named(source), _quiet():
-        dataset = _open(source, pixels=True)
+        dataset, data = _open(source, pixels=True)
         header = _header(dataset, source)
         notes: list[str] = []
         _complete_pixel_module(dataset, notes)
         display = read_display(dataset, notes) if dataset.PhotometricInterpretation in MONOCHROME else COLOUR
-        pixels = to_grey(decode_stored(dataset), display)
+        pixels = to_grey(decode_stored(dataset, data), display)
         if pixels.shape != (header["height"], header["width"]):
             raise DataFault(f"its data hold {pixels.shape} pixels, its header says {dataset.Rows, dataset.Columns}")
-        digest = hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()[:16]
-        return DicomImage(pixels, {**header, "note": "; ".join(notes), "pixel_sha256": digest})
+        return DicomImage(pixels, {**header, "note": "; ".join(notes), "pixel_hash": pixel_hash(pixels)})
+
+
+def pixel_hash(pixels: np.ndarray) -> str:
+    """XXH3 of uint8 pixels, 16 hex digits: equal for exact duplicates, and no protection against forgery."""
+    return xxh3_64_hexdigest(np.ascontiguousarray(pixels))
 
 
 def read_header(source: str | Path | bytes) -> dict[str, str | int]:
-    """The header of `read_dicom` without `note` and `pixel_sha256`, without decoding. Raises DataFault."""
+    """The header of `read_dicom` without `note` and `pixel_hash`, without decoding. Raises DataFault."""
     with _named(source), _quiet():
-        return _header(_open(source, pixels=False), source)
+        return _header(_open(source, pixels=False)[0], source)
 
 
 @contextmanager
@@ -92,28 +105,75 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _open(source: str | Path | bytes, pixels: bool) -> pydicom.Dataset:
-    """The data set of one image, its size checked before anything is decoded."""
+def _open(source: str | Path | bytes, pixels: bool) -> tuple[pydicom.Dataset, memoryview]:
+    """The data set of one image without Pixel Data, and their value; sizes are checked before anything is decoded."""
     try:
-        with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
-            _check_beginning(file.read(132))
-            file.seek(0)
-            dataset = pydicom.dcmread(file, force=True, stop_before_pixels=not pixels)
+        whole = source if isinstance(source, bytes) else _mapped(source)
+        _check_beginning(whole[:132])
+        # not the file itself: asked for the 4 GB that a damaged length may claim, it would first find room for them
+        file = BytesIO(source) if isinstance(source, bytes) else whole
+        dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True)
+        _check_size(dataset)
+        return dataset, _pixel_data(dataset, whole, file) if pixels else memoryview(b"")
     except OSError as error:
         raise DataFault(f"cannot be read ({error.strerror or error})") from None
-    except DataFault:
+    except (DataFault, MemoryError):
         raise
-    except Exception as error:  # strange bytes make the parser raise almost anything
-        raise DataFault(f"not readable as DICOM, damaged or cut off ({' '.join(str(error).split())[:160]})") from None
+    except Exception as error:  # strange bytes make the parser raise almost anything; its words may quote the patient
+        raise DataFault(f"not readable as DICOM, damaged or cut off ({type(error).__name__}); get it again") from None
+
+
+def _mapped(path: str | Path) -> mmap | bytes:
+    with open(path, "rb") as file:
+        empty = os.fstat(file.fileno()).st_size == 0  # nothing to map
+        return b"" if empty else mmap(file.fileno(), 0, access=ACCESS_READ)
+
+
+def _check_size(dataset: pydicom.Dataset) -> None:
     if "Rows" not in dataset or "Columns" not in dataset:
-        modality = text_of(dataset, "Modality")
-        raise DataFault(f"holds no image (no Rows and Columns{f'; it is a {modality}' if modality else ''})")
-    if pixels and "PixelData" not in dataset:
-        raise DataFault("holds no Pixel Data: cut off, or never an integer image; get the file again")
-    size = number_of(dataset, "Rows") or 0, number_of(dataset, "Columns") or 0
-    if not 0 < size[0] * size[1] <= MAX_PIXELS:
-        raise DataFault(f"{size[0]:g} x {size[1]:g} pixels; 1 to {MAX_PIXELS // 10**6} megapixels are accepted")
-    return dataset
+        raise DataFault("holds no image (no Rows and Columns: a report, plan or structure set, or a damaged header)")
+    rows, columns = (int(number_of(dataset, keyword) or 0) for keyword in ("Rows", "Columns"))
+    limit = MAX_PIXELS if (number_or_none(dataset, "BitsAllocated") or 0) <= 16 else MAX_PIXELS // 4
+    if not 0 < rows * columns <= limit:
+        raise DataFault(f"{rows} x {columns} pixels; 1 to {limit // 10**6} megapixels are accepted")
+    set_value(dataset, "Rows", rows)
+    set_value(dataset, "Columns", columns)
+
+
+def _pixel_data(dataset: pydicom.Dataset, whole: bytes | mmap, file: BytesIO | mmap) -> memoryview:
+    """The value of Pixel Data (7FE0,0010), at which the parser has stopped: seen where it lies, not copied.
+
+    Native samples in little endian; a data set that is deflated or in big endian is read whole and turned.
+    """
+    syntax = transfer_syntax_of(dataset)
+    if syntax in (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian):
+        return _turned_pixel_data(file, syntax)
+    start = file.tell()
+    header = 8 if dataset.original_encoding[0] else 12  # tag, length; explicit: also VR and two bytes (PS3.5 7.1)
+    head = whole[start : start + header]
+    if head[:4] != PIXEL_DATA or len(head) < header:
+        raise DataFault(NO_PIXELS)
+    length = int.from_bytes(head[-4:], "little")
+    data = memoryview(whole)[start + header :]
+    if length == UNDEFINED:
+        return data  # as far as the sequence delimiter
+    if length > len(data):
+        raise DataFault("its Pixel Data are shorter than their stated length: cut off; get the file again")
+    return data[:length]
+
+
+def _turned_pixel_data(file: BytesIO | mmap, syntax: UID) -> memoryview:
+    """Pixel Data of the two rare native syntaxes, in little endian."""
+    file.seek(0)
+    dataset = pydicom.dcmread(file, force=True)
+    if "PixelData" not in dataset:
+        raise DataFault(NO_PIXELS)
+    data = dataset.PixelData
+    if syntax == ExplicitVRBigEndian:
+        # samples of one byte may also stand in words, two and two turned (PS3.5 D.2)
+        size = {"OB": 1}.get(dataset["PixelData"].VR, max(2, int(number_of(dataset, "BitsAllocated") or 8) // 8))
+        data = np.frombuffer(data[: len(data) // size * size], f">u{size}").astype(f"<u{size}").tobytes()
+    return memoryview(data)
 
 
 def _check_beginning(start: bytes) -> None:
@@ -126,6 +186,7 @@ def _check_beginning(start: bytes) -> None:
 
 def _header(dataset: pydicom.Dataset, source: str | Path | bytes) -> dict[str, str | int]:
     texts = {name: text_of(dataset, keyword) for name, keyword in TEXTS}
+    texts |= {name: "" for name, form in FORMS.items() if not form.fullmatch(texts[name])}
     numbers = {keyword: number_or_none(dataset, keyword) for keyword in NUMBERS}
     window, rescale = (all(numbers[keyword] is not None for keyword in pair) for pair in (NUMBERS[:2], NUMBERS[2:4]))
     voi_lut, modality_lut = (bool(dataset.get(keyword)) for keyword in ("VOILUTSequence", "ModalityLUTSequence"))

@@ -120,8 +120,23 @@ def to_grey(stored: Stored, display: Display) -> np.ndarray:
     if codes.dtype.itemsize > 2:  # too many possible codes for a table over all of them
         occurring, place = np.unique(codes, return_inverse=True)
         return grey_levels(occurring, stored, display)[place].reshape(codes.shape)
-    size = 256**codes.dtype.itemsize
-    occurring = np.flatnonzero(cv2.calcHist([codes], [0], None, [size], [0, size])).astype(codes.dtype)
-    table = np.zeros(size, np.uint8)
+    table = np.zeros(256**codes.dtype.itemsize, np.uint8)
+    occurring = codes_to_map(stored, display)
     table[occurring] = grey_levels(occurring, stored, display)
     return cv2.LUT(codes, table)
+
+
+def codes_to_map(stored: Stored, display: Display) -> np.ndarray:
+    """Codes [N] of a picture of 8 or 16 bits, ascending: all that occur, or a range that begins and ends with them.
+
+    The range will do, and is found five times as fast, where values between the smallest and the largest code cannot
+    leave the range of what is shown: no padding to leave out, and nothing but a rescale (a window may leave it by a
+    rounding error).
+    """
+    codes = stored.codes
+    kind, size = codes.dtype, 256**codes.dtype.itemsize
+    if display.padding is None and display.voi is None and not isinstance(display.modality, Lut):
+        last = int(codes.max())
+        if not stored.signed and stored.shift == 0 and last < 1 << stored.bits:
+            return np.arange(int(codes.min()), last + 1).astype(kind)
+    return np.flatnonzero(cv2.calcHist([codes], [0], None, [size], [0, size])).astype(kind)

@@ -45,7 +45,7 @@ def _window(dataset: pydicom.Dataset) -> Window | None:
     if center is None or width is None:
         raise DataFault(f"window with center {center} and width {width}")
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        raise DataFault(f"window with the unknown VOILUTFunction {function!r:.40}")
+        raise DataFault("window with an unknown VOILUTFunction")
     if width < 1 if function == "LINEAR" else width <= 0:
         raise DataFault(f"{function} window of width {width:g}")
     return Window(center, width, function)

@@ -1,4 +1,7 @@
-"""Single DICOM elements as plain values, whatever state they are in."""
+"""Single DICOM elements as plain values, whatever state they are in.
+
+Faults name the element and never quote it: in a damaged file any element may hold the patient's name.
+"""
 
 from collections.abc import Callable
 
@@ -37,9 +40,9 @@ def number_of(dataset: pydicom.Dataset, keyword: str) -> float | None:
     try:
         number = None if value is None else float(value)
     except (TypeError, ValueError):
-        raise DataFault(f"{keyword} is {value!r:.40}, not a number; correct that element") from None
+        raise DataFault(f"{keyword} is not a number; correct that element") from None
     if number is not None and not np.isfinite(number):
-        raise DataFault(f"{keyword} is {number}, not a finite number; correct that element")
+        raise DataFault(f"{keyword} is not a finite number; correct that element")
     return number
 
 
@@ -65,9 +68,11 @@ def set_value(dataset: pydicom.Dataset, keyword: str, value: str | int) -> None:
 
 
 def transfer_syntax_of(dataset: pydicom.Dataset) -> UID:
-    """From the file meta information; without it, what pydicom guessed from the first element."""
+    """From the file meta information; without it, what pydicom guessed from the first element. Raises DataFault."""
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
-    if syntax:
+    if isinstance(syntax, UID):
         return syntax
+    if syntax:
+        raise DataFault("states several transfer syntaxes; get the file again")
     implicit, little = dataset.original_encoding
     return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian

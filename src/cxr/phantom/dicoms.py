@@ -15,6 +15,11 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLosslessSV1
 
 SYNTAXES = {"Explicit VR Little Endian": ExplicitVRLittleEndian, "JPEG Lossless SV1": JPEGLosslessSV1}
+GDCM_SYNTAXES = {
+    "JPEG Lossless": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
+    "JPEG-LS": gdcm.TransferSyntax.JPEGLSLossless,
+    "JPEG 2000": gdcm.TransferSyntax.JPEG2000Lossless,
+}
 STORAGE = {"CR": "1.2.840.10008.5.1.4.1.1.1", "DX": "1.2.840.10008.5.1.4.1.1.1.1"}
 SHIFTED = (0.5, -512)  # slope and intercept of the files whose modality step changes anything
 
@@ -62,6 +67,11 @@ def _soft_lut(values: np.ndarray, center: int, width: int) -> Dataset:
 
 def jpeg_lossless(values: np.ndarray, bits: int) -> bytes:
     """Encode stored values as JPEG Lossless SV1 (process 14, first-order prediction). The width must be even."""
+    return encode_with_gdcm(values, bits, "JPEG Lossless")
+
+
+def encode_with_gdcm(values: np.ndarray, bits: int, kind: str) -> bytes:
+    """One frame of unsigned values [H x W], as one of GDCM_SYNTAXES. The width must be even."""
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
     element.SetByteStringValue(values.tobytes())
     image = gdcm.Image()
@@ -73,10 +83,10 @@ def jpeg_lossless(values: np.ndarray, bits: int) -> bytes:
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.ExplicitVRLittleEndian))
     image.SetDataElement(element)
     encoder = gdcm.ImageChangeTransferSyntax()
-    encoder.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    encoder.SetTransferSyntax(gdcm.TransferSyntax(GDCM_SYNTAXES[kind]))
     encoder.SetInput(image)
     if not encoder.Change():
-        raise RuntimeError(f"gdcm cannot encode {values.shape} values of {bits} bits as JPEG Lossless")
+        raise RuntimeError(f"gdcm cannot encode {values.shape} values of {bits} bits as {kind}")
     fragment = encoder.GetOutput().GetDataElement().GetSequenceOfFragments().GetFragment(0)
     return fragment.GetByteValue().GetBuffer().encode("utf-8", "surrogateescape")  # gdcm hands bytes over as text
 
