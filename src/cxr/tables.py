@@ -33,7 +33,7 @@ TEXT_COLUMNS = (
     "group",
     "patientId",
     "label",
-    "pixel_sha256",
+    "pixel_hash",
     "age",
     "transfer_syntax",
 )

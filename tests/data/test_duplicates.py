@@ -4,7 +4,7 @@ from cxr.data.duplicates import Groups, duplicate_notes, exact_pairs, group_imag
 
 
 def table(*rows):
-    return pd.DataFrame(rows, columns=["image_id", "study_id", "patient_id", "pixel_sha256"])
+    return pd.DataFrame(rows, columns=["image_id", "study_id", "patient_id", "pixel_hash"])
 
 
 def test_union_find_joins_chains():
@@ -24,7 +24,7 @@ def test_exact_pairs_need_a_hash():
         ("e", "s5", "p5", None),
     )
     assert exact_pairs(rows) == [("a", "b"), ("a", "c")]
-    assert exact_pairs(rows.drop(columns="pixel_sha256")) == []
+    assert exact_pairs(rows.drop(columns="pixel_hash")) == []
 
 
 def test_groups_are_components_over_patient_study_and_picture():

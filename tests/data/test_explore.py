@@ -39,7 +39,7 @@ def converted(labels):
             "has_window": [1, 0, 0, 0],
             "has_voi_lut": [0, 1, 0, 0],
             "note": [np.nan, np.nan, "HighBit is missing", np.nan],
-            "pixel_sha256": ["x", "y", "x", "z"],
+            "pixel_hash": ["x", "y", "x", "z"],
         }
     )
     known = labels[["image_id", "study_id", "negative", "typical", "indeterminate", "atypical", "has_box", "role"]]
@@ -133,7 +133,7 @@ def test_a_box_that_begins_outside_its_image_is_counted_without_knowing_the_imag
 
 
 def test_a_column_that_is_missing_makes_no_row_and_an_unknown_number_is_not_counted(labels):
-    images = converted(labels).drop(columns=["photometric", "pixel_sha256"]).assign(bits_stored=[12, np.nan, 8, np.nan])
+    images = converted(labels).drop(columns=["photometric", "pixel_hash"]).assign(bits_stored=[12, np.nan, 8, np.nan])
     rows = explore.quirks(images.assign(has_window=np.nan), NOTHING_FAILED, labels).set_index("quirk")
     assert not {"MONOCHROME1", "same picture under several ids"} & set(rows.index)
     assert rows.loc["not 12 bits stored", ["count", "of", "found"]].tolist() == [1, 2, "8 (1)"]

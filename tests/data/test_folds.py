@@ -29,7 +29,7 @@ def made(patients=60, seed=0):
                         f"hash of {name}",
                     )
                 )
-    return pd.DataFrame(rows, columns=["image_id", "study_id", "patient_id", *STUDY_CLASSES, "has_box", "pixel_sha256"])
+    return pd.DataFrame(rows, columns=["image_id", "study_id", "patient_id", *STUDY_CLASSES, "has_box", "pixel_hash"])
 
 
 def run(*words):
@@ -49,7 +49,7 @@ def test_every_image_has_one_fold_and_no_patient_crosses():
 
 def test_copies_and_near_copies_stay_together():
     table = made()
-    table.loc[[0, 50], "pixel_sha256"] = "the same"
+    table.loc[[0, 50], "pixel_hash"] = "the same"
     pair = tuple(table["image_id"].iloc[[20, 70]])
     assert table["patient_id"].iloc[[0, 20, 50, 70]].nunique() == 4
     for seed in range(5):
@@ -132,7 +132,7 @@ def test_leaking_pictures_are_named():
     other = next(name for name in table["image_id"] if fold[name] != fold[one])
     with pytest.raises(DataFault, match=rf"1 picture\(s\) stand in several folds \({min(one, other)} in folds"):
         check_leaks(folds, table, [(one, other)])
-    table.loc[table["image_id"].isin([one, other]), "pixel_sha256"] = "the same"
+    table.loc[table["image_id"].isin([one, other]), "pixel_hash"] = "the same"
     with pytest.raises(DataFault, match=r"1 picture\(s\) stand in several folds"):
         check_leaks(folds, table)
 
@@ -145,7 +145,7 @@ def test_leaks_cannot_be_ruled_out_for_unknown_images():
 
 @pytest.mark.parametrize("source", ["has_box", "boxes", "label"])
 def test_command_writes_folds_and_a_balance(tmp_path, capsys, source):
-    table = made().drop(columns="pixel_sha256")
+    table = made().drop(columns="pixel_hash")
     boxed = table.pop("has_box")
     table[source] = {
         "has_box": boxed,
@@ -159,7 +159,7 @@ def test_command_writes_folds_and_a_balance(tmp_path, capsys, source):
     assert len(folds) == len(table) - 1 and set(folds["fold"]) == {0, 1, 2}
     printed = capsys.readouterr().out
     assert "1 row(s) without a label are left out" in printed and "indeterminate" in printed
-    pd.testing.assert_frame_equal(folds, make_folds(made().drop(columns="pixel_sha256"), 3), check_dtype=False)
+    pd.testing.assert_frame_equal(folds, make_folds(made().drop(columns="pixel_hash"), 3), check_dtype=False)
 
 
 def test_ids_of_digits_stay_text(tmp_path):

@@ -170,7 +170,7 @@ def test_dicoms_are_cached_once_and_a_bad_one_is_listed(phantom, tmp_path, monke
     read, failures = cache_rsna(bad, images, 32, cache_file)
     pixels = np.load(cache_file)
     assert read["image_id"].tolist() == images["image_id"].drop(2).tolist() and read.index.tolist() == [0, 1, 2, 3, 4]
-    assert read.columns.tolist() == [*images.columns, "height", "width", "pixel_sha256"]
+    assert read.columns.tolist() == [*images.columns, "height", "width", "pixel_hash"]
     assert pixels.shape == (5, 32, 32) and (pixels.std(axis=(1, 2)) > 10).all()
     assert (read[["height", "width"]] == 512).all(axis=None)
     assert failures["path"].tolist() == [images["path"][2]] and "DICOM" in failures["reason"][0]

@@ -30,7 +30,7 @@ def training(count=48):
         classes = {name: int(name == label) for name in STUDY_CLASSES}
         rows.append({**names, "height": SIDE, "width": SIDE, "has_box": int(label != "negative"), **classes})
     images = pd.DataFrame(rows).assign(source="siim", path="x.dcm", role="train")
-    images["pixel_sha256"] = images["image_id"]
+    images["pixel_hash"] = images["image_id"]
     truth = images.loc[images["has_box"] == 1, ["image_id"]].assign(label="opacity", score=1.0)
     truth[BOX_COLUMNS] = TRUE
     return images, truth

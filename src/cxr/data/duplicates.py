@@ -31,11 +31,11 @@ class Groups:
 
 
 def exact_pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Pairs of image ids with one `pixel_sha256`, each copy with the first of its kind; none without that column."""
-    if "pixel_sha256" not in table.columns:
+    """Pairs of image ids with one `pixel_hash`, each copy with the first of its kind; none without that column."""
+    if "pixel_hash" not in table.columns:
         return []
-    hashed = table.loc[table["pixel_sha256"].notna(), ["image_id", "pixel_sha256"]].sort_values("image_id")
-    first = hashed.groupby("pixel_sha256")["image_id"].transform("first")
+    hashed = table.loc[table["pixel_hash"].notna(), ["image_id", "pixel_hash"]].sort_values("image_id")
+    first = hashed.groupby("pixel_hash")["image_id"].transform("first")
     return [pair for pair in zip(first, hashed["image_id"], strict=True) if pair[0] != pair[1]]
 
 

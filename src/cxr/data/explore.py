@@ -227,7 +227,7 @@ def _converted_quirks(images: pd.DataFrame, by_patient: pd.DataFrame) -> list[di
                "stretched to the square cache, its boxes too; predicted boxes are stretched back",
                f"width / height {sides.min():.2f} to {sides.max():.2f}"),
     ]  # fmt: skip
-    if "pixel_sha256" in images:
+    if "pixel_hash" in images:
         copies = images["image_id"].isin({image_id for group in same_picture_groups(images) for image_id in group})
         meaning = "copies stay in one fold, across patients too"
         rows.append(_quirk("same picture under several ids", copies, "converted images", meaning))

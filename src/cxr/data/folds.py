@@ -18,7 +18,7 @@ from cxr.tables import FOLDS, Contract, check_table, read_csv, write_table
 TRIES = 8  # orders of the groups; the most even result is kept
 LABELLED = Contract("table for folds", ("image_id", "study_id", "patient_id"), STUDY_CLASSES, key="image_id")
 BOX_SOURCES = ("has_box", "boxes", "label")  # each tells whether an image has a box; the first one found is used
-NAMES = {name.replace("_", ""): name for name in (*LABELLED.columns, *BOX_SOURCES, "pixel_sha256")}
+NAMES = {name.replace("_", ""): name for name in (*LABELLED.columns, *BOX_SOURCES, "pixel_hash")}
 NAMES |= {name.lower().replace(" ", ""): short for name, short in STUDY_COLUMNS.items()}
 NAMES |= {"studyinstanceuid": "study_id"}
 
@@ -26,7 +26,7 @@ NAMES |= {"studyinstanceuid": "study_id"}
 def make_folds(table: pd.DataFrame, folds: int = 5, seed: int = 0, pairs: Pairs = ()) -> pd.DataFrame:
     """Give every image a fold; the FOLDS table, sorted by image_id.
 
-    `table` has image_id, study_id, patient_id, the four classes as 1 / 0, has_box, and maybe pixel_sha256; `pairs` are
+    `table` has image_id, study_id, patient_id, the four classes as 1 / 0, has_box, and maybe pixel_hash; `pairs` are
     image ids of near copies. The result follows from the rows and the seed, not from the order of rows. DataFault when
     there are fewer groups than folds, or a fold would hold no box.
     """

@@ -61,7 +61,7 @@ def each_fold(
     """
     images, boxes, pixels = load_training(workspace)
     numbers = sorted(images["fold"].unique())
-    data = data_digest(images[["image_id", "fold", "role", "pixel_sha256", *STUDY_CLASSES]], boxes)
+    data = data_digest(images[["image_id", "fold", "role", "pixel_hash", *STUDY_CLASSES]], boxes)
     sources = [*start.sources, source_name(workspace, SIIM)]
     found = []
     for number in numbers:
