@@ -1,5 +1,6 @@
 """Every place the pipeline reads or writes, and nothing else knows one."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,11 @@ def home() -> Path:
 def default_input() -> Path:
     """Where data is looked for when nobody names a place."""
     return KAGGLE_INPUT if on_kaggle() else home() / "input"
+
+
+def salt_file() -> Path:
+    """Where the key of patient pseudonyms is kept: with the user, never beside the data."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "cxr" / "salt"
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from cxr.boxes import scale_xyxy
 from cxr.data.prepare import read_priors
 from cxr.data.siim import find_competition, prediction_table, read_sample
 from cxr.faults import DataFault
-from cxr.images.convert import Job, run_jobs, worker_count
 from cxr.images.dicom import read_header
+from cxr.images.jobs import Job
+from cxr.images.pool import run_jobs, worker_count
 from cxr.labels import STUDY_CLASSES, UNIT_BOX, Prediction
 from cxr.submission_format import write_submission
 from cxr.systems.competition import Competition

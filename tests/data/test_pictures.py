@@ -110,9 +110,9 @@ def png_of_size(path, width, height):
     return path
 
 
-@pytest.mark.parametrize("side", [10_001, 13_000, 60_000])
+@pytest.mark.parametrize("side", [6_325, 13_000, 60_000])
 def test_absurd_sizes_are_refused_before_decoding(tmp_path, side):
-    with pytest.raises(DataFault, match="more than the 100,000,000 pixels"):
+    with pytest.raises(DataFault, match="more than the 40,000,000 pixels"):
         load_gray(png_of_size(tmp_path / "bomb.png", side, side))
 
 
@@ -157,21 +157,21 @@ def folder(tmp_path):
 NAMES = ["c", "bad", "a", "b"]
 
 
-def cache(folder, names=NAMES, size=8, workers=1, **options):
+def cache(folder, names=NAMES, size=8, workers=0, **options):
     files = [folder / f"{name}.png" for name in names]
     return cache_pictures(
         files, [f"id-{name}" for name in names], size, folder / "cache" / "x_8.npy", workers, **options
     )
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_the_cache_has_the_rows_of_its_table(folder, workers):
     table, failures = cache(folder, workers=workers)
     pixels = np.load(folder / "cache" / "x_8.npy", mmap_mode="r")
-    assert list(table.columns) == ["image_id", "height", "width", "path", "pixel_sha256"]
+    assert list(table.columns) == ["image_id", "height", "width", "path", "pixel_hash"]
     assert table["image_id"].tolist() == ["id-c", "id-a", "id-b"]
     assert table[["height", "width"]].to_numpy().tolist() == [[22, 30], [20, 30], [21, 30]]
-    assert table["path"][0] == (folder / "c.png").as_posix() and table["pixel_sha256"].nunique() == 3
+    assert table["path"][0] == (folder / "c.png").as_posix() and table["pixel_hash"].nunique() == 3
     assert pixels.shape == (3, 8, 8) and pixels.dtype == np.uint8 and pixels[:, 0, 0].tolist() == [100, 0, 50]
     assert failures["path"].tolist() == [(folder / "bad.png").as_posix()]
     assert failures["reason"][0].startswith("no PNG, JPEG, GIF, WEBP")  # without the path, which has its own column

@@ -1,7 +1,12 @@
-"""Folder in, PNGs, cache and tables out."""
+"""Folder in, PNGs, cache and tables out; nothing done twice, nothing half done, nobody named."""
 
 import argparse
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,12 +14,20 @@ import pandas as pd
 import pytest
 
 from cxr.faults import DataFault
-from cxr.images import convert
-from cxr.images.convert import convert_files, fit_within, to_cache_size
+from cxr.images import convert, jobs
+from cxr.images.convert import STATE, Wanted, convert_files
 from cxr.images.dicom import read_dicom
 from cxr.images.files import find_files, unique_names
-from cxr.images.outputs import CacheWriter
+from cxr.images.pseudonyms import pseudonym
+from cxr.images.resize import to_cache_size
 from cxr.tables import FAILURES, IMAGES, read_table
+
+SALT = "a salt for the tests alone"
+
+
+@pytest.fixture(autouse=True)
+def salted(monkeypatch):
+    monkeypatch.setenv("CXR_SALT", SALT)
 
 
 def ramp(height: int = 40, width: int = 30, seed: int = 0) -> np.ndarray:
@@ -44,6 +57,11 @@ def source(tmp_path, dicom):
     return root
 
 
+def convert_here(source: Path, out: Path, wanted: Wanted = Wanted(), workers: int = 0) -> convert.Converted:  # noqa: B008
+    """In this process, so that tests can look into it."""
+    return convert_files(find_files(source), source, out / STATE, wanted, workers=workers)
+
+
 def test_the_command_converts_every_image_and_lists_the_rest(source, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(source, out, "--workers", 1, "--cache", 16) == 0
@@ -62,25 +80,25 @@ def test_the_command_converts_every_image_and_lists_the_rest(source, tmp_path, c
         assert np.array_equal(cv2.imread(str(out / row["path"]), cv2.IMREAD_UNCHANGED), pixels)
         assert np.array_equal(cache[i], to_cache_size(pixels, 16))
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("5 images, 2 failures, ") and "2 without a PatientID" in last
-    assert not [path for path in out.rglob(".*")], "temporary files are left"
+    assert last.startswith("5 images, 2 failures, ") and "2 without a PatientID" in last and "salted" in last
+    hidden = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if "/." in f"/{path.relative_to(out)}")
+    assert hidden == [".convert", ".convert/ledger.jsonl", ".convert/lock"], "nothing half done is left"
 
 
 def test_missing_ids_become_unknown_and_keep_images_apart(source, tmp_path):
-    images, _ = convert_files(find_files(source), source, png=False)
-    rows = images.set_index("source_path")
+    rows = convert_here(source, tmp_path).images.set_index("source_path")
     assert rows.loc["a.dcm", ["study_id", "patient_id"]].tolist() == ["study", "unknown-study"]
     assert rows.loc["study/one.dcm", ["study_id", "patient_id"]].tolist() == ["unknown-one", "unknown-one"]
 
 
 def test_several_workers_give_the_same_as_one(source, tmp_path):
-    files = find_files(source)
-    one, two = (convert_files(files, source, tmp_path / str(n), tmp_path / f"{n}.npy", 8, n) for n in (1, 2))
-    pd.testing.assert_frame_equal(one[0], two[0])
-    pd.testing.assert_frame_equal(one[1], two[1])
-    assert (tmp_path / "1.npy").read_bytes() == (tmp_path / "2.npy").read_bytes()
-    for path in one[0]["path"]:
-        assert (tmp_path / "1" / path).read_bytes() == (tmp_path / "2" / path).read_bytes()
+    outs = [tmp_path / "0", tmp_path / "1", tmp_path / "2"]
+    done = [convert_here(source, out, Wanted(out, None, out / "c.npy", 8), n) for n, out in enumerate(outs)]
+    for other, out in zip(done[1:], outs[1:], strict=True):
+        pd.testing.assert_frame_equal(done[0].images, other.images)
+        pd.testing.assert_frame_equal(done[0].failures, other.failures)
+        for name in ["c.npy", *other.images["path"]]:
+            assert (outs[0] / name).read_bytes() == (out / name).read_bytes()
 
 
 def test_size_shrinks_the_png_but_not_the_table(source, tmp_path):
@@ -88,7 +106,6 @@ def test_size_shrinks_the_png_but_not_the_table(source, tmp_path):
     images = read_table(tmp_path / "out" / "images.csv", IMAGES).set_index("path")
     small = cv2.imread(str(tmp_path / "out" / "study" / "one.png"), cv2.IMREAD_UNCHANGED)
     assert small.shape == (25, 10) and images.loc["study/one.png", ["height", "width"]].tolist() == [50, 20]
-    assert fit_within(small, 1000) is small
 
 
 def test_nothing_converted_is_exit_1_with_the_reasons_and_no_stale_cache(tmp_path):
@@ -123,53 +140,221 @@ def test_wrong_usage_is_exit_2(tmp_path, words, capsys):
     assert caught.value.code == 2 and "is not a whole number above 0" in capsys.readouterr().err
 
 
-def test_a_fault_of_ours_in_one_file_does_not_cost_the_run(source, monkeypatch):
+def test_a_fault_of_ours_in_one_file_does_not_cost_the_run(source, tmp_path, monkeypatch):
     def fail(path):
         if path.name == "a.dcm":
-            raise ZeroDivisionError("oops")
+            raise ZeroDivisionError("Doe^Jane")
         return read_dicom(path)
 
-    monkeypatch.setattr(convert, "read_dicom", fail)
-    images, failures = convert_files(find_files(source), source, png=False)
-    assert len(images) == 4 and failures.set_index("path").loc["a.dcm", "reason"].startswith("unexpected ZeroDivision")
+    monkeypatch.setattr(jobs, "read_dicom", fail)
+    images, failures, _ = convert_here(source, tmp_path)
+    reason = failures.set_index("path").loc["a.dcm", "reason"]
+    assert len(images) == 4 and reason.startswith("unexpected ZeroDivisionError in test_convert.py, line ")
 
 
-def test_a_file_that_crashes_its_process_is_a_failure_and_the_others_are_not(tmp_path):
-    def convert_or_crash(job):
-        if job.image_id == "7":
-            os.abort()
-        return convert.Done(header={"image_id": job.image_id})
-
-    jobs = [convert.Job(tmp_path / str(i), str(i)) for i in range(20)]
-    results = list(convert.run_jobs(jobs, 2, convert_or_crash))
-    ids = [done.header and done.header["image_id"] for done in results]
-    assert ids == [*map(str, range(7)), None, *map(str, range(8, 20))]
-    assert results[7].reason.startswith("crashed the decoder")
+# ------------------------------------------------------------------------------------------------- done, not done twice
 
 
-def test_an_interrupted_cache_leaves_the_old_one(tmp_path):
-    path = tmp_path / "cache.npy"
-    path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), CacheWriter(path, 4) as cache:
-        cache.append(np.zeros((4, 4), np.uint8))
-        raise KeyboardInterrupt
-    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+@pytest.fixture
+def read_files(monkeypatch):
+    """Names of the files that were decoded."""
+    names = []
+
+    def remember(path):
+        names.append(path.name)
+        return read_dicom(path)
+
+    monkeypatch.setattr(jobs, "read_dicom", remember)
+    return names
 
 
-def test_a_cache_of_many_rows_reads_like_any_npy(tmp_path):
-    """The count takes more digits than the 0 written first: rows must not move."""
-    rows = np.random.default_rng(0).integers(0, 256, (1234, 2, 2), dtype=np.uint8)
-    with CacheWriter(tmp_path / "cache.npy", 2) as cache:
-        for row in rows:
-            cache.append(row)
-    assert np.array_equal(np.load(tmp_path / "cache.npy", mmap_mode="r"), rows)
+def everything(out: Path) -> Wanted:
+    return Wanted(out, None, out / "c.npy", 8)
 
 
-def test_cache_size_stretches_to_a_square_by_area():
-    pixels = np.array([[0, 0, 100, 100], [0, 0, 100, 100], [50, 50, 200, 200], [50, 50, 200, 200],
-                       [50, 50, 200, 200], [50, 50, 200, 200]], np.uint8)  # fmt: skip
-    # rows 0-2 and 3-5 fall together: (0 + 0 + 50) / 3 = 17, (100 + 100 + 200) / 3 = 133
-    assert to_cache_size(pixels, 2).tolist() == [[17, 133], [50, 200]]
+def test_only_what_changed_is_converted_again(source, tmp_path, read_files, dicom):
+    out = tmp_path / "out"
+    first = convert_here(source, out, everything(out))
+    assert len(read_files) == 7 and first.kept == 0
+    cache = (out / "c.npy").read_bytes()
+    read_files.clear()
+    second = convert_here(source, out, everything(out))
+    assert sorted(read_files) == ["cut.dcm", "notes.xml"], "what failed is tried again"
+    assert second.kept == 5 and (out / "c.npy").read_bytes() == cache
+    pd.testing.assert_frame_equal(first.images, second.images)
+
+    (source / "a").write_bytes(dicom(ramp(seed=9)))
+    os.utime(source / "photo.png")  # touched, but the same
+    (source / "study" / "new.dcm").write_bytes(dicom(ramp(seed=8)))
+    (source / "study" / "one.dcm").unlink()
+    read_files.clear()
+    third = convert_here(source, out, everything(out))
+    # the second `one` now is the only one of that name, so its picture is called otherwise
+    assert sorted(read_files) == ["a", "cut.dcm", "new.dcm", "notes.xml", "one.dcm"] and third.kept == 2
+    fresh = convert_here(source, tmp_path / "fresh", everything(tmp_path / "fresh"))
+    pd.testing.assert_frame_equal(third.images, fresh.images)
+    assert (out / "c.npy").read_bytes() == (tmp_path / "fresh" / "c.npy").read_bytes()
+
+
+@pytest.mark.parametrize("change", [{"cache_size": 9}, {"png_size": 20}, {"salt": "another salt, long enough"}])
+def test_a_changed_setting_converts_all_again(source, tmp_path, read_files, change):
+    wanted = everything(tmp_path / "out")
+    convert_here(source, tmp_path / "out", wanted)
+    read_files.clear()
+    assert convert_here(source, tmp_path / "out", wanted._replace(**change)).kept == 0 and len(read_files) == 7
+
+
+@pytest.mark.parametrize("damage", ["remove png", "change png", "remove cache", "change cache"])
+def test_lost_or_changed_results_are_made_again(source, tmp_path, read_files, damage):
+    out = tmp_path / "out"
+    images = convert_here(source, out, everything(out)).images
+    good = {name: (out / name).read_bytes() for name in ["c.npy", *images["path"]]}
+    what, which = damage.split()
+    file = out / ("c.npy" if which == "cache" else images["path"][2])
+    changed = bytearray(file.read_bytes())
+    changed[-70] ^= 1
+    if what == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(changed)
+    read_files.clear()
+    again = convert_here(source, out, everything(out))
+    assert {name: (out / name).read_bytes() for name in good} == good
+    assert again.kept == (0 if damage == "remove cache" else 4)
+
+
+def test_what_was_done_before_a_kill_stays_done(source, tmp_path, read_files, monkeypatch):
+    out = tmp_path / "out"
+    whole = convert_here(source, tmp_path / "whole", everything(tmp_path / "whole"))
+
+    class Killed(BaseException):
+        pass
+
+    def die_at_photo(path):
+        if path.name == "photo.png":
+            raise Killed
+        return read_dicom(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "read_dicom", die_at_photo)
+        for _ in range(2):  # two kills in a row
+            with pytest.raises(Killed):
+                convert_here(source, out, everything(out))
+    with open(out / STATE / "ledger.jsonl", "a") as file:
+        file.write('{"path": "half a li')
+    with open(out / STATE / "rows_8.u8", "ab") as file:
+        file.write(b"half a row")
+    read_files.clear()
+    resumed = convert_here(source, out, everything(out))
+    assert resumed.kept == 2 and sorted(read_files) == ["cut.dcm", "notes.xml", "one.dcm", "one.dcm", "photo.png"]
+    pd.testing.assert_frame_equal(resumed.images, whole.images)
+    assert (out / "c.npy").read_bytes() == (tmp_path / "whole" / "c.npy").read_bytes()
+    assert not (out / STATE / "rows_8.u8").exists()
+
+
+def test_two_conversions_into_one_folder_are_refused(source, tmp_path):
+    with (
+        convert.Ledger(tmp_path / "out" / STATE, "", None, None, 0),
+        pytest.raises(DataFault, match="another conversion is writing here"),
+    ):
+        convert_here(source, tmp_path / "out")
+
+
+@pytest.fixture
+def many(tmp_path, dicom):
+    """Enough files that a conversion can be hit in its middle."""
+    root = tmp_path / "many"
+    root.mkdir()
+    for i in range(300):
+        (root / f"{i:03}.dcm").write_bytes(dicom(ramp(300, 300, seed=i)))
+    return root
+
+
+def start(source: Path, out: Path) -> subprocess.Popen:
+    words = [sys.executable, "-m", "cxr", "convert", str(source), str(out), "--workers", "2", "--cache", "64"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("*.png"))) < 20:
+        assert time.monotonic() < deadline and process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+    return process
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+def test_a_kill_or_ctrl_c_leaves_no_half_file_and_no_work_to_do_twice(many, tmp_path, blow):
+    out = tmp_path / "out"
+    process = start(many, out)
+    process.send_signal(blow)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == (-9 if blow == signal.SIGKILL else 130)
+    if blow == signal.SIGINT:
+        assert errors.splitlines()[-1] == "interrupted; what is done stays done" and "Traceback" not in errors
+    done = list(out.glob("*.png"))
+    assert 20 <= len(done) < 300 and not (out / "images.csv").exists()
+    for png in done:
+        assert cv2.imread(str(png), cv2.IMREAD_UNCHANGED).shape == (300, 300)
+    again = convert_files(find_files(many), many, out / STATE, Wanted(out, None, out / "cache_64.npy", 64, SALT))
+    assert len(again.images) == 300 and len(again.failures) == 0
+    assert len(done) - 12 <= again.kept < 300, "all but what was on its way"
+    assert not list(out.rglob(".*.part"))
+
+
+# --------------------------------------------------------------------------------------------------------- nobody named
+
+
+def test_patients_are_salted_hashes_outside_the_public_sets(source, tmp_path, capsys):
+    run(source, tmp_path / "out", "--workers", 1)
+    patients = read_table(tmp_path / "out" / "images.csv", IMAGES)["patient_id"]
+    assert patients[0] == pseudonym("patient", SALT) != pseudonym("patient", SALT + "!") and len(patients[0]) == 16
+    assert patients.nunique() == 3 and "salted hashes" in capsys.readouterr().out
+    run(source, tmp_path / "kept", "--workers", 1, "--public")
+    assert read_table(tmp_path / "kept" / "images.csv", IMAGES)["patient_id"][0] == "patient"
+    (tmp_path / "train_study_level.csv").write_text("id\n")  # beside `set`, as beside train/
+    run(source, tmp_path / "known", "--workers", 1)
+    assert read_table(tmp_path / "known" / "images.csv", IMAGES)["patient_id"][0] == "patient"
+
+
+def test_nothing_else_of_a_header_is_written(tmp_path, dicom, capsys):
+    """A secret in every text element but the documented ones, and where numbers should be, is in no byte of DST."""
+    secret = "Wintergreen"  # noqa: S105  a patient, not a password
+    texts = dict.fromkeys(
+        ("PatientName", "PatientAddress", "OtherPatientIDs", "PatientComments", "InstitutionName", "StudyDescription",
+         "ReferringPhysicianName", "AccessionNumber", "OperatorsName", "ImageComments", "PatientSex", "PatientAge",
+         "WindowCenterWidthExplanation", "PatientBirthDate"), secret,
+    )  # fmt: skip
+    (tmp_path / "src").mkdir()
+    broken = [{"VOILUTFunction": secret, "WindowCenter": 9, "WindowWidth": 99}, {"PhotometricInterpretation": secret}]
+    for i, more in enumerate([{}, *broken]):
+        (tmp_path / "src" / f"{i}.dcm").write_bytes(dicom(ramp(), PatientID=secret, **texts, **more))
+    for i, element in enumerate(("WindowCenter", "RescaleSlope", "NumberOfFrames")):
+        data = dicom(ramp(), WindowWidth=99, RescaleIntercept=1, **{element: "11111111111"})
+        (tmp_path / "src" / f"n{i}.dcm").write_bytes(data.replace(b"11111111111", secret.encode()))
+    assert run(tmp_path / "src", tmp_path / "out", "--workers", 1, "--cache", 8) == 0
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(files) >= 8
+    for path in files:
+        assert secret.lower().encode() not in path.read_bytes().lower(), path
+    printed = capsys.readouterr()
+    assert secret not in printed.out + printed.err
+
+
+def test_a_salt_is_made_once_and_kept_from_others(tmp_path, monkeypatch):
+    from cxr.images.pseudonyms import user_salt
+
+    monkeypatch.delenv("CXR_SALT")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    salt = user_salt()
+    file = tmp_path / "cxr" / "salt"
+    assert salt == user_salt() == file.read_text() and len(salt) == 64 and file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in file.parent.iterdir()] == ["salt"]
+    monkeypatch.setenv("CXR_SALT", "short")
+    with pytest.raises(DataFault, match="16 to 64 characters"):
+        user_salt()
+    monkeypatch.delenv("CXR_SALT")
+    (tmp_path / "blocked").write_text("")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "blocked"))
+    with pytest.raises(DataFault, match="cannot be kept"):
+        user_salt()
 
 
 def test_unique_names_depend_on_order_alone():

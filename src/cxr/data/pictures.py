@@ -17,15 +17,17 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from cxr.faults import DataFault
-from cxr.images.convert import Done, Job, run_jobs, to_cache_size
-from cxr.images.dicom import MAX_PIXELS
+from cxr.images.dicom import MAX_PIXELS, pixel_hash
+from cxr.images.jobs import Done, Job
 from cxr.images.outputs import CacheWriter
+from cxr.images.pool import run_jobs
+from cxr.images.resize import to_cache_size
 from cxr.stamps import modules_digest, own_digests
 from cxr.tables import FAILURES
 from cxr.workspace import write_json
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
-COLUMNS = ("image_id", "height", "width", "path", "pixel_sha256")
+COLUMNS = ("image_id", "height", "width", "path", "pixel_hash")
 TOO_LARGE = f"more than the {MAX_PIXELS:,} pixels that a radiograph may have; make it smaller"
 ORIENTATION = 0x0112  # EXIF 2.3, table 4: how the stored picture must be turned to be looked at
 TURNS = {
@@ -75,7 +77,7 @@ def _decode(file: BinaryIO) -> np.ndarray:
 
 
 def convert_picture(job: Job) -> Done:
-    """`load_gray` for `run_jobs`: height, width, pixel_sha256 and the row for the cache, or the reason why not."""
+    """`load_gray` for `run_jobs`: height, width, pixel_hash and the row for the cache, or the reason why not."""
     try:
         pixels = load_gray(job.file)
     except DataFault as fault:
@@ -83,7 +85,7 @@ def convert_picture(job: Job) -> Done:
     header = {
         "height": pixels.shape[0],
         "width": pixels.shape[1],
-        "pixel_sha256": hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()[:16],
+        "pixel_hash": pixel_hash(pixels),
     }
     return Done(header, to_cache_size(pixels, job.thumbnail))
 
@@ -98,11 +100,11 @@ def cache_pictures(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decode pictures to `cache_file`, uint8 [N x size x size], or find that this was done before.
 
-    Returns a table of image_id, height, width (pixels of the file), path (as given) and pixel_sha256, row i for row i
+    Returns a table of image_id, height, width (pixels of the file), path (as given) and pixel_hash, row i for row i
     of the cache, and a FAILURES table: a file that cannot be used is there and not in the cache. Without any image no
     cache is left. Files count as the same by name, size and time of change; those that failed are tried again.
 
-    workers: processes, 1 for this one. convert: what reads a file, `images.convert.convert_one` for DICOM.
+    workers: processes, 1 for this one. convert: what reads a file, `images.jobs.convert_one` for DICOM.
     """
     if len(files) != len(ids) or len(set(ids)) != len(ids):
         raise ValueError(f"{len(files)} files need as many different ids, got {len(set(ids))} of {len(ids)}")
@@ -143,7 +145,7 @@ def _tables(made: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _key(jobs: list[Job], size: int, convert: Callable[[Job], Done]) -> str:
     """Digest of all that decides what the cache holds. The pictures' content is not read, their size and time are."""
-    code = [own_digests(("cxr.data.pictures",)), modules_digest("cxr.images.convert"), convert.__qualname__]
+    code = [own_digests(("cxr.data.pictures",)), modules_digest("cxr.images.jobs"), convert.__qualname__]
     sources = [[job.image_id, job.file.as_posix(), _identity(job.file)] for job in jobs]
     return hashlib.sha256(json.dumps([size, code, sources]).encode()).hexdigest()
 

@@ -13,7 +13,8 @@ from cxr.data.duplicates import duplicate_notes
 from cxr.data.folds import balance_notes, balance_table, check_leaks, make_folds
 from cxr.data.siim import read_image_level, training_table
 from cxr.faults import DataFault
-from cxr.images.convert import convert_files, worker_count
+from cxr.images.convert import STATE, Wanted, convert_files
+from cxr.images.pool import worker_count
 from cxr.labels import STUDY_CLASSES
 from cxr.tables import BOX_COLUMNS, BOXES, FAILURES, FOLDS, IMAGES, read_table, write_table
 from cxr.workspace import Workspace, write_json
@@ -35,15 +36,17 @@ def convert_training(workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
             "drawn by whole studies, evenly over classes"
         )
     files = [workspace.competition / path for path in chosen["path"]]
-    images, failures = convert_files(
-        files,
-        root=workspace.competition,
-        destination=places.images / "siim" if settings.png else None,
-        cache_file=places.cache(settings.cache_size),
+    cache_file = places.cache(settings.cache_size)
+    wanted = Wanted(
+        png_root=places.images / "siim" if settings.png else None,
+        cache_file=cache_file,
         cache_size=settings.cache_size,
-        workers=worker_count(settings.workers),
-        png=settings.png,
     )
+    images, failures, kept = convert_files(
+        files, workspace.competition, cache_file.parent / STATE, wanted, workers=worker_count(settings.workers)
+    )
+    if kept:
+        print(f"{kept} of {len(images)} images were converted before")
     if images.empty:
         raise DataFault(
             f"{workspace.competition / 'train'}: none of {len(files)} DICOM files could be read; the first: "

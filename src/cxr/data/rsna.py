@@ -17,7 +17,7 @@ from cxr.boxes import xywh_to_xyxy
 from cxr.data.nih import some
 from cxr.data.pictures import cache_pictures
 from cxr.faults import DataFault
-from cxr.images.convert import convert_one
+from cxr.images.jobs import convert_one
 from cxr.tables import BOX_COLUMNS, BOXES, check_table, read_csv
 
 LABELS, CLASSES, PICTURES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv", "stage_2_train_images"
@@ -55,13 +55,13 @@ def cache_rsna(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """DICOMs of `read_rsna`'s images to `cache_file`, uint8 [N x size x size], unless that was done before.
 
-    Returns the images that could be read, row i for row i of the cache, with height, width (pixels) and pixel_sha256,
+    Returns the images that could be read, row i for row i of the cache, with height, width (pixels) and pixel_hash,
     and a FAILURES table with paths relative to `folder`.
     """
     files = [folder / path for path in images["path"]]
     read, failures = cache_pictures(files, list(images["image_id"]), size, cache_file, workers, convert_one)
     failures["path"] = [Path(path).relative_to(folder).as_posix() for path in failures["path"]]
-    sizes = read[["image_id", "height", "width", "pixel_sha256"]]
+    sizes = read[["image_id", "height", "width", "pixel_hash"]]
     # the cache has the order of `images`, and an inner merge keeps the order of its left side
     return images.merge(sizes, on="image_id", validate="one_to_one"), failures
 

@@ -6,167 +6,116 @@
     DST/images.csv                    the images table; `path` is relative to DST, `source_path` to SRC
     DST/failures.csv                  path relative to SRC, reason; only the header line if nothing failed
     DST/cache_<PX>.npy                with --cache: uint8 [N x PX x PX], row i belongs to row i of images.csv
-
-An image is done by `convert_one`, a function of plain values without shared state, so that any pool can run it.
+    DST/.convert/                     what is done, so that the same command later does the rest (`ledger`)
 """
 
 import argparse
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import joblib
 import numpy as np
 import pandas as pd
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
+from xxhash import xxh3_64_hexdigest
 
 from cxr.faults import DataFault
-from cxr.images.dicom import read_dicom
 from cxr.images.files import bare_name, find_files, png_name, unique_names
-from cxr.images.outputs import CacheWriter, write_png
+from cxr.images.jobs import Job, convert_one
+from cxr.images.ledger import Ledger
+from cxr.images.pool import run_jobs
+from cxr.images.pseudonyms import is_public, pseudonym, user_salt
+from cxr.stamps import modules_digest
 from cxr.tables import FAILURES, IMAGES, check_table, write_table
 
 COLUMNS = (
     *IMAGES.text, "source_path", *IMAGES.numbers, "photometric", "bits_stored", "transfer_syntax", "modality", "sex",
-    "age", "body_part", "has_window", "has_voi_lut", "has_rescale", "note", "pixel_sha256",
+    "age", "body_part", "has_window", "has_voi_lut", "has_rescale", "note", "pixel_hash",
 )  # fmt: skip
+STATE = ".convert"
 
 
-class Job(NamedTuple):
-    """One file to convert; `png` and `thumbnail` are what to make of it."""
+class Wanted(NamedTuple):
+    """What to make of the files, beside the two tables."""
 
-    file: Path
-    image_id: str
-    png: Path | None = None  # where to write the picture
-    size: int | None = None  # longest side of that PNG, None: as it is
-    thumbnail: int | None = None  # side of the row for the cache
-
-
-class Done(NamedTuple):
-    """What came of a job: header and perhaps a thumbnail, or the reason why not."""
-
-    header: dict | None = None
-    thumbnail: np.ndarray | None = None
-    reason: str = ""
+    png_root: Path | None = None  # PNGs below it, mirroring the folders of the source
+    png_size: int | None = None  # px, longest side of the PNGs at most; None: as they are
+    cache_file: Path | None = None  # uint8 [N x cache_size x cache_size], rows as in the images table
+    cache_size: int = 512  # px
+    salt: str = ""  # key of the pseudonyms of patients; '' keeps their ids, for known public sets
 
 
-def to_cache_size(pixels: np.ndarray, size: int) -> np.ndarray:
-    """The one resize of training, prediction and app: uint8 [H x W] to [size x size], INTER_AREA, sides stretched."""
-    return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA)
+class Converted(NamedTuple):
+    """Two tables in the order of the files, and how many images an earlier conversion had made."""
 
-
-def fit_within(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Shrink so that the long side is at most `size` pixels, keeping proportions; never enlarges."""
-    height, width = pixels.shape
-    scale = size / max(height, width)
-    if scale >= 1:
-        return pixels
-    shape = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA)
-
-
-def convert_one(job: Job) -> Done:
-    """Read one file and make of it what the job asks for. A file that cannot be used is a reason, not an exception."""
-    try:
-        pixels, header = read_dicom(job.file)
-    except DataFault as fault:
-        return Done(reason=str(fault).removeprefix(f"{job.file}: "))
-    except Exception as error:  # a fault of ours, but one file must not cost the run: it is listed like the others
-        return Done(reason=f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:200]}; please report it")
-    if job.png:
-        write_png(job.png, fit_within(pixels, job.size) if job.size else pixels)
-    header["image_id"] = job.image_id
-    # folds keep patients together: without an id each study counts as a patient, each image as a study of its own
-    header["study_id"] = header["study_id"] or f"unknown-{job.image_id}"
-    header["patient_id"] = header["patient_id"] or f"unknown-{header['study_id'].removeprefix('unknown-')}"
-    return Done(header, to_cache_size(pixels, job.thumbnail) if job.thumbnail else None)
+    images: pd.DataFrame
+    failures: pd.DataFrame
+    kept: int
 
 
 def convert_files(
     files: list[Path],
     root: Path,
-    destination: Path | None = None,
-    cache_file: Path | None = None,
-    cache_size: int = 512,
-    workers: int = 1,
-    png: bool = True,
-    size: int | None = None,
+    state: Path,
+    wanted: Wanted,
     source: str = "siim",
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Convert files below `root`; returns the images table and the failures table, in the order of `files`.
+    workers: int = 1,
+    scheduler: str | None = None,
+) -> Converted:
+    """Convert files below `root`, but for those that `state`, a `Ledger`'s folder, knows to be done already.
 
-    png: write PNGs below `destination`, mirroring the folders, with a long side of at most `size` px; `path` is
-    relative to `destination`. Without, `path` repeats `source_path`, relative to `root`.
-    cache_file: write uint8 [N x cache_size x cache_size], rows as in the images table. source: name of the data set.
-    Image ids are file names; where a name occurs twice the later one gets _2.
+    `path` of the images table is relative to wanted.png_root; without PNGs it repeats `source_path`, relative to
+    `root`. Image ids are file names; where a name occurs twice the later one gets _2. source: name of the data set.
+    workers, scheduler: as in `pool.run_jobs`. Raises DataFault if another conversion holds `state`.
     """
-    inner = [file.relative_to(root) for file in files]
-    if png and destination is None:
-        raise ValueError("png=True needs a destination")
-    targets = unique_names(path.with_name(png_name(path)).as_posix() for path in inner) if png else None
-    ids = unique_names(bare_name(path) for path in inner)
-    jobs = [
-        Job(file, ids[i], destination / targets[i] if targets else None, size, cache_size if cache_file else None)
-        for i, file in enumerate(files)
-    ]
-    rows, failures = [], []
-    with CacheWriter(cache_file, cache_size) as cache:
-        for i, done in enumerate(tqdm(run_jobs(jobs, workers), total=len(jobs), desc="convert", unit="image")):
-            if done.header is None:
-                failures.append({"path": inner[i].as_posix(), "reason": done.reason})
+    inner = [file.relative_to(root).as_posix() for file in files]
+    targets = unique_names(Path(path).with_name(png_name(Path(path))).as_posix() for path in inner)
+    ids = unique_names(bare_name(Path(path)) for path in inner)
+    rows, failures, kept = [], [], 0
+    with Ledger(state, settings_digest(wanted), wanted.png_root, wanted.cache_file, wanted.cache_size) as ledger:
+        jobs = _jobs(files, inner, targets, ids, wanted, ledger)
+        results = run_jobs(jobs, workers, convert_one, scheduler=scheduler)
+        for i, done in enumerate(tqdm(results, total=len(files), desc="convert", unit="image")):
+            if done.reason:
+                failures.append({"path": inner[i], "reason": done.reason})
                 continue
-            place = {"source": source, "source_path": inner[i].as_posix()}
-            rows.append({**done.header, **place, "path": targets[i] if targets else place["source_path"]})
-            cache.append(done.thumbnail)
+            if done.header is None:
+                kept += 1
+            else:
+                png = targets[i] if wanted.png_root else None
+                ledger.add(inner[i], done.digest, done.header, png, done.thumbnail)
+            place = {"source": source, "source_path": inner[i], "path": targets[i] if wanted.png_root else inner[i]}
+            rows.append({**ledger.header(inner[i]), **place})
+        ledger.finish([row["source_path"] for row in rows])
     images = pd.DataFrame(rows, columns=list(COLUMNS))
-    return check_table(images, IMAGES, root), pd.DataFrame(failures, columns=list(FAILURES.columns))
+    return Converted(check_table(images, IMAGES, root), pd.DataFrame(failures, columns=list(FAILURES.columns)), kept)
 
 
-def worker_count(wanted: int = 0) -> int:
-    """`wanted` processes, or one a core; at least two, since a decoder that crashes would take this process along."""
-    return max(2, wanted or joblib.cpu_count())
+def _jobs(
+    files: list[Path], inner: list[str], targets: list[str], ids: list[str], wanted: Wanted, ledger: Ledger
+) -> Iterator[Job]:
+    """A job a file, made when its turn comes: what is known of it is looked at then."""
+    for i, file in enumerate(files):
+        target = targets[i] if wanted.png_root else None
+        yield Job(
+            file,
+            ids[i],
+            png=wanted.png_root / target if target else None,
+            size=wanted.png_size,
+            thumbnail=wanted.cache_size if wanted.cache_file else None,
+            salt=wanted.salt,
+            unless=ledger.digest(inner[i], ids[i], target),
+        )
 
 
-def run_jobs(jobs: list[Job], workers: int, convert: Callable[[Job], Done] = convert_one) -> Iterator[Done]:
-    """Results in the order of the jobs. Processes, because gdcm and pydicom hold the GIL; one worker is this process.
-
-    A damaged file can crash gdcm and with it the worker. Then the jobs that were under way are done again, each by
-    itself, so that the one at fault becomes a failure and the others do not.
-    """
-    if workers == 1:
-        yield from map(convert, jobs)
-        return
-    position = 0
-    while position < len(jobs):
-        try:
-            for done in _in_pool(jobs[position:], workers, convert):
-                position += 1
-                yield done
-        except TerminatedWorkerError:
-            for job in jobs[position : position + 3 * workers]:
-                position += 1
-                yield _alone(job, convert)
-
-
-def _in_pool(jobs: list[Job], workers: int, convert: Callable[[Job], Done]) -> Iterator[Done]:
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        pool = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch=2 * workers)
-        yield from pool(joblib.delayed(_in_worker)(convert, job) for job in jobs)
-
-
-def _in_worker(convert: Callable[[Job], Done], job: Job) -> Done:
-    cv2.setNumThreads(1)  # as many processes as cores, each with a pool of its own, would be slower
-    return convert(job)
-
-
-def _alone(job: Job, convert: Callable[[Job], Done]) -> Done:
-    try:
-        return next(_in_pool([job], 2, convert))
-    except TerminatedWorkerError:
-        return Done(reason="crashed the decoder or ran out of memory; get the file again")
+def settings_digest(wanted: Wanted) -> str:
+    """Digest of all that decides a result beside the source's bytes: settings and code."""
+    sizes = [bool(wanted.png_root), wanted.png_size, wanted.cache_size if wanted.cache_file else 0]
+    salt = wanted.salt and pseudonym("", wanted.salt)  # tells salts apart, and nothing about them
+    return xxh3_64_hexdigest(json.dumps([*sizes, salt, modules_digest("cxr.images.jobs")]).encode())
 
 
 def positive(text: str) -> int:
@@ -183,6 +132,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=positive, default=joblib.cpu_count(), metavar="N", help="processes")
     parser.add_argument("--size", type=positive, metavar="PX", help="shrink PNGs to a long side of PX")
     parser.add_argument("--cache", type=positive, metavar="PX", help="also write cache_PX.npy, uint8 [N x PX x PX]")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="let a Dask cluster do it, e.g. tls://host:8786")
+    parser.add_argument("--public", action="store_true", help="keep patient ids as they are, not as salted hashes")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -190,19 +141,30 @@ def main(args: argparse.Namespace) -> int:
     if not args.src.exists():
         raise DataFault(f"{args.src}: no such file or folder; give the folder that holds the DICOM files")
     root, files = (args.src, find_files(args.src)) if args.src.is_dir() else (args.src.parent, [args.src])
-    start = time.perf_counter()
     cache_file = args.dst / f"cache_{args.cache}.npy" if args.cache else None
+    public = args.public or is_public(root)
+    wanted = Wanted(args.dst, args.size, cache_file, args.cache or 0, "" if public else user_salt())
+    start = time.perf_counter()
     try:
-        images, failures = convert_files(
-            files, root, args.dst, cache_file, args.cache or 0, args.workers, size=args.size,
-            source=root.resolve().name or "dicom",
-        )  # fmt: skip
-        write_table(images, args.dst / "images.csv", IMAGES)
-        write_table(failures, args.dst / "failures.csv", FAILURES)
+        done = convert_files(
+            files, root, args.dst / STATE, wanted, root.resolve().name or "dicom", args.workers, args.scheduler
+        )
+        write_table(done.images, args.dst / "images.csv", IMAGES)
+        write_table(done.failures, args.dst / "failures.csv", FAILURES)
     except OSError as error:
         raise DataFault(f"{args.dst}: cannot be written ({error.strerror or error}); choose another DST") from None
-    seconds = time.perf_counter() - start
-    unnamed = int(images["patient_id"].str.startswith("unknown-").sum())
-    remark = f", {unnamed} without a PatientID got unknown-<study_id>" if unnamed else ""
-    print(f"{len(images)} images, {len(failures)} failures, {seconds:.1f} s, in {args.dst}{remark}")
-    return 0 if len(images) else 1
+    print(summary(done, public, time.perf_counter() - start, args.dst))
+    return 0 if len(done.images) else 1
+
+
+def summary(done: Converted, public: bool, seconds: float, destination: Path) -> str:
+    """The last line of the command."""
+    patients = done.images["patient_id"]
+    unnamed = int(np.sum(patients.str.startswith("unknown-"))) if len(patients) else 0
+    remarks = [
+        f"{done.kept} of the images were there already" if done.kept else "",
+        f"{unnamed} without a PatientID got unknown-<study_id>" if unnamed else "",
+        "" if public else "patient ids are salted hashes",
+    ]
+    counts = f"{len(done.images)} images, {len(done.failures)} failures, {seconds:.1f} s, in {destination}"
+    return "; ".join([counts, *filter(None, remarks)])

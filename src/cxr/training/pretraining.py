@@ -20,7 +20,8 @@ from cxr.data.nih import FINDINGS, read_nih
 from cxr.data.pictures import cache_pictures
 from cxr.data.rsna import cache_rsna, read_rsna
 from cxr.data.yolo_labels import write_yolo
-from cxr.images.convert import to_cache_size, worker_count
+from cxr.images.pool import worker_count
+from cxr.images.resize import to_cache_size
 from cxr.models.backbones import load_backbone
 from cxr.models.classifiers import MultiLabelNet
 from cxr.training import yolo
@@ -60,7 +61,7 @@ def pretrain_nih(workspace: Workspace) -> Pictures | None:
     if isinstance(data, str):
         return leave_absent(folder, data)
     start = find_start(workspace, s.weights)
-    digest = data_digest(data.images[["image_id", "pixel_sha256", *FINDINGS]])
+    digest = data_digest(data.images[["image_id", "pixel_hash", *FINDINGS]])
     config = configuration(s, start, digest, CODE[NIH_NAME])
     sources = [*start.sources, source_name(workspace, NIH)]
 
@@ -141,7 +142,7 @@ def pretrain_rsna(workspace: Workspace) -> Pictures | None:
         if reason:
             leave_absent(folder, reason)
             continue
-        digest = data_digest(data.images[["image_id", "has_box", "pixel_sha256"]], data.boxes)
+        digest = data_digest(data.images[["image_id", "has_box", "pixel_hash"]], data.boxes)
         config = configuration(settings, start, digest, CODE[name])
         seconds = workspace.clock.share(profile.budget.rsna_share, left)
         print(f"{name}: {(~data.held_out).sum()} images, {start.words}", flush=True)
