@@ -15,7 +15,7 @@ COMMANDS = {
     "submit": ("cxr.submit", "predict a test set and write the submission"),
     "score": ("cxr.evaluation.score", "score a submission against a solution"),
     "validate": ("cxr.submission_format", "list every fault of a submission"),
-    "bench": ("cxr.bench", "time what is claimed to be fast beside the usual way"),
+    "bench": ("cxr.bench.run", "time what is claimed to be fast beside the usual way"),
     "ablations": ("cxr.ablations", "train without pretraining and show what that costs"),
     "run": ("cxr.run_notebook", "run one numbered notebook as a stage"),
     "stamp": ("cxr.stamps", "find out which stages are out of date"),

@@ -1,0 +1,69 @@
+"""Training steps on the CPU: float32 as PyTorch lays it out, and as our trainings run them."""
+
+from collections.abc import Callable
+
+from cxr.bench.timing import median_ms, print_pair
+
+STUDY_SIZE, BATCH = 160, 16  # the demo's study classifier
+
+
+def main(repeats: int) -> None:
+    """Print a line a network."""
+    print("training step, two cores, ms an image: float32, ours, ratio")
+    print_pair("study classifier", *study_steps(repeats))
+    print_pair("Faster R-CNN", *detector_steps(repeats))
+
+
+def study_steps(repeats: int) -> tuple[float, float]:
+    """ms an image of the demo's study classifier, as `training_steps` times it."""
+    import torch
+
+    from cxr.models.classifiers import StudyNet
+
+    pixels = torch.randint(0, 255, (BATCH, 1, STUDY_SIZE, STUDY_SIZE), dtype=torch.uint8)
+    network = StudyNet("mobilenet_v2", 0.2, mask_head=True)
+
+    def losses() -> list:
+        return [value.float().square().mean() for value in network(pixels).values()]
+
+    return training_steps(network, losses, BATCH, repeats)
+
+
+def detector_steps(repeats: int) -> tuple[float, float]:
+    """ms an image of the demo's Faster R-CNN."""
+    import torch
+
+    from cxr.models.detectors import FasterRcnnNet
+    from cxr.profiles import PROFILES
+    from cxr.training.losses import detection_losses
+
+    settings = PROFILES["demo"].faster_rcnn
+    count, size = settings.batch, settings.size
+    batch = {
+        "pixels": torch.randint(0, 255, (count, 1, size, size), dtype=torch.uint8),
+        "boxes_xyxy": [torch.tensor([[0.1, 0.1, 0.4, 0.5], [0.6, 0.2, 0.8, 0.6]]) * size] * count,
+        "labels": [torch.ones(2, dtype=torch.long)] * count,
+    }
+    network = FasterRcnnNet(settings)
+    return training_steps(network, lambda: list(detection_losses(network, batch).values()), count, repeats)
+
+
+def training_steps(network, losses: Callable[[], list], batch: int, repeats: int) -> tuple[float, float]:
+    """ms an image on the CPU: float32 as PyTorch lays it out, then the precision and layout that trainings choose."""
+    import torch
+
+    from cxr.training.fit import precision
+
+    optimizer = torch.optim.AdamW(network.train().parameters())
+
+    def step(mixed: bool) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss = sum(losses())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    usual = median_ms(lambda: step(False), repeats) / batch
+    network.to(memory_format=torch.channels_last)
+    mixed = precision() == "bf16-mixed"
+    return usual, median_ms(lambda: step(mixed), repeats) / batch
