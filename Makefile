@@ -27,7 +27,7 @@ export PYTHONPATH := $(abspath src)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup all html ablations test test-all lint bench lab clean FORCE
+.PHONY: help setup all html ablations test test-all fuzz lint bench peers lab clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -89,11 +89,15 @@ test: $(INSTALLED) ## the tests, under four minutes
 	$(PY) -m pytest -m "not slow"
 test-all: $(INSTALLED) ## slow tests too
 	$(PY) -m pytest
+fuzz: $(INSTALLED) ## 20 000 damaged DICOM files (COUNT=20000): each ends as an image or a listed failure
+	@$(PY) tests/images/fuzz.py --count $(or $(COUNT),20000) --seed $(or $(SEED),0)
 lint: $(INSTALLED) ## ruff: rules and format
 	$(PY) -m ruff check src tests docs
 	$(PY) -m ruff format --check src tests docs
-bench: $(INSTALLED) ## every claimed speed beside the usual way
-	@$(CXR) bench
+bench: $(INSTALLED) ## every claimed speed beside the usual way; PARTS="pixels growth" for some
+	@$(CXR) bench --peers $(VENV)-peers/bin/python $(if $(PARTS),--only $(PARTS))
+peers: ## other DICOM converters for `make bench`, in an environment of their own (DCMTK: install dcmtk)
+	$(PYTHON) -m venv $(VENV)-peers && $(VENV)-peers/bin/pip install -q -r requirements-peers.txt
 lab: $(INSTALLED) ## Jupyter on the numbered notebooks
 	$(PY) -m jupyter lab notebooks
 clean: ## remove what this profile made (never input/)
