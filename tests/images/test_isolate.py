@@ -129,7 +129,8 @@ def test_a_process_that_ignores_its_alarm_is_ended_from_outside(one, monkeypatch
 
 def test_idle_processes_end_by_themselves(monkeypatch):
     program = "from cxr.images import child; child.IDLE_SECONDS = 0.1; child.serve()"
-    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    words = [sys.executable, "-c", program, "0"]  # the number of a descriptor for pixels, which nobody will send
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert process.wait(20) == -signal.SIGALRM
     process.stdin.close()
 

@@ -1,12 +1,16 @@
 """The other end of `isolate`: a process that does one job after the other, and may die of any of them.
 
+    {"function": "cxr.images.jobs:convert_one"}                                                   in, a line
+    {"loaded": "cxr.images.jobs:convert_one"}                                                     out, a line
     {"number": 7, "function": "cxr.images.jobs:convert_one", "job": [...], "limits": [60, 600]}   in, a line
-    {"begun": 7}                                                                                  out, a line
-    {"number": 7, "header": {...}, "reason": "", "shape": [512, 512], "last": false}              out, a line, pixels
+    {"number": 7, "header": {...}, "reason": "", "shape": [512, 512], "last": false}              out, a line
 
-Instead of `begun` comes {"fault": "..."} if the function cannot be had; instead of the last line comes
+Instead of `loaded` comes {"fault": "..."} if the function cannot be had; instead of the last line comes
 {"number": 7, "errno": 28, "error": "...", "file": "..."} if the destination cannot be written. It is JSON and no
 pickle, since a file that takes this process over must not thereby hand code to the one that asked.
+
+In a file in memory that both share stand the number of the job that was begun last, which tells whose fault a death is,
+and the pixels of the answer: through a pipe either would wake the one that waits, and pixels sixteen times.
 """
 
 import importlib
@@ -26,6 +30,7 @@ import numpy as np
 
 from cxr.images.jobs import Done, Job, attempt
 
+PIXELS_AT = 4096  # bytes; before them stands the number
 IDLE_SECONDS = 300  # a process without work for so long ends; the next job starts another
 
 
@@ -64,26 +69,31 @@ def serve() -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends a hang in native code too, whether or not anybody waits
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     signal.setitimer(signal.ITIMER_REAL, IDLE_SECONDS)
-    requests, replies = _private_pipes()
+    requests, replies, shared = (*_private_pipes(), int(sys.argv[1]))
     _be_expendable()
     cv2.setNumThreads(1)  # as many processes as cores, each with a pool of its own, would be slower
     loaded: dict[str, tuple[Callable[[Job], Done], int | None]] = {}
     while line := requests.readline():
         request = json.loads(line)
-        name, limits, number = request["function"], Limits(*request["limits"]), request["number"]
-        try:
-            if name not in loaded:
+        name, number = request["function"], request.get("number")
+        if number is None:
+            try:
                 loaded[name] = _load(name)
-        except Exception as error:
-            _send(replies, {"fault": f"{type(error).__name__}: {error}"})
+            except Exception as error:
+                _send(replies, {"fault": f"{type(error).__name__}: {error}"})
+            else:
+                _send(replies, {"loaded": name})
             continue
+        limits = Limits(*request["limits"])
         function, idle_data = loaded[name]
         _limit_data(idle_data, limits.memory_mb)
-        _send(replies, {"begun": number})
+        os.pwrite(shared, number.to_bytes(8, "little"), 0)
         signal.setitimer(signal.ITIMER_REAL, limits.seconds)
         answer, pixels = _answer(function, unpack_job(request["job"]), limits)
         signal.setitimer(signal.ITIMER_REAL, IDLE_SECONDS)
-        _send(replies, {"number": number, **answer, "last": _has_grown(idle_data, limits)}, pixels)
+        if pixels is not None:
+            os.pwrite(shared, np.ascontiguousarray(pixels), PIXELS_AT)
+        _send(replies, {"number": number, **answer, "last": _has_grown(idle_data, limits)})
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -138,7 +148,7 @@ def _has_grown(idle_data: int | None, limits: Limits) -> bool:
 
 
 def _answer(function: Callable[[Job], Done], job: Job, limits: Limits) -> tuple[dict, np.ndarray | None]:
-    """The last line for a job and the pixels that follow it."""
+    """The last line for a job and the pixels that go with it."""
     try:
         done = attempt(_checked(function), job, limits.memory_mb)
     except OSError as error:
@@ -160,11 +170,9 @@ def _checked(function: Callable[[Job], Done]) -> Callable[[Job], Done]:
     return call
 
 
-def _send(replies: BinaryIO, line: dict, pixels: np.ndarray | None = None) -> None:
+def _send(replies: BinaryIO, line: dict) -> None:
     try:
         replies.write(json.dumps(line).encode() + b"\n")
-        if pixels is not None:
-            replies.write(np.ascontiguousarray(pixels))
         replies.flush()
     except BrokenPipeError:
         os._exit(1)  # nobody waits any more

@@ -1,11 +1,9 @@
-"""What a process that nobody trusts sends through a pipe: lines of JSON and pixels, bounded in time and size."""
+"""What a process that nobody trusts sends: lines of JSON through a pipe, bounded in time and size."""
 
 import json
 import select
 import time
 from io import FileIO
-
-import numpy as np
 
 MAX_LINE = 2**20  # bytes; the header of a picture has about a thousand
 BLOCK = 2**18
@@ -45,18 +43,6 @@ class Replies:
         if not isinstance(answer, dict):
             raise Lost("answered with garbage")
         return answer
-
-    def pixels(self, side: int) -> np.ndarray:
-        """The next side * side bytes as uint8 [side x side]. Raises Lost."""
-        pixels = np.empty((side, side), np.uint8)
-        rest = pixels.data.cast("B")
-        part, self._kept = self._kept[: len(rest)], self._kept[len(rest) :]
-        while True:
-            rest[: len(part)] = part
-            rest = rest[len(part) :]
-            if not rest:
-                return pixels
-            part = self._read(min(len(rest), BLOCK))
 
     def _read(self, size: int) -> bytes:
         if not self._poll.poll(max(0, self.deadline - time.monotonic()) * 1000):

@@ -20,6 +20,7 @@ from cxr.images.child import IDLE_SECONDS, Limits, function_name, pack_job
 from cxr.images.jobs import Done, Job
 from cxr.images.outputs import PARTIAL, partial_path
 from cxr.images.replies import MAX_LINE, Ended, Lost, Replies, Silent
+from cxr.images.shared import Shared
 
 STARTS = 3  # so often may a process die before it begins the job
 GRACE = 5  # seconds that a process gets to end by itself, by its own alarm above all
@@ -34,6 +35,8 @@ class Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
         self._errors: BinaryIO | None = None  # what the process says while it starts
+        self._shared: Shared | None = None
+        self._loaded: set[str] = set()  # functions that it has
         self._number = 0
         self.cancelled = False
 
@@ -48,12 +51,11 @@ class Worker:
             for start in range(STARTS):
                 time.sleep(max(0, start - 1))  # before the last try: what kills processes may be over then
                 try:
-                    self._begin(name, job, limits)
+                    self._hand_over(name, job, limits)
+                    return self._result(job, limits)
                 except Lost as lost:  # killed while idle, or ended by its own clock: not this job's doing
                     words = self._last_words() or str(lost)
                     self.close()
-                else:
-                    return self._result(job, limits)
                 if self.cancelled:
                     return Done(reason="was interrupted")
         except (KeyboardInterrupt, SystemExit):
@@ -79,7 +81,7 @@ class Worker:
         """Let go of the process without touching it."""
         process, self._process = self._process, None
         if process:
-            for stream in (process.stdin, process.stdout, self._errors):
+            for stream in (process.stdin, process.stdout, self._errors, self._shared):
                 stream.close()
             process.returncode = process.returncode or 0  # after a fork it is the parent's: do not wait for it
 
@@ -87,36 +89,43 @@ class Worker:
         self.close()
         environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": _search_path()}
         try:
-            self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by `forget`
+            self._errors, self._shared = tempfile.TemporaryFile(), Shared()  # noqa: SIM115  closed by `forget`
+            shared = self._shared.fileno()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "cxr.images.child"], bufsize=0, env=environment,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+                [sys.executable, "-P", "-m", "cxr.images.child", str(shared)], bufsize=0, env=environment,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, pass_fds=[shared],
             )  # fmt: skip
         except OSError as error:  # no memory, no descriptors; it must not look like a fault of the destination
             raise Lost(str(error)) from None
-        self._replies = Replies(self._process.stdout)
+        self._replies, self._loaded = Replies(self._process.stdout), set()
 
-    def _begin(self, name: str, job: Job, limits: Limits) -> None:
-        """Hand the job over and wait until it begins."""
+    def _hand_over(self, name: str, job: Job, limits: Limits) -> None:
+        """Send the job to a process that has its function. Raises Lost if there is none any more."""
         if self._process is None or self._process.poll() is not None:
             self._start()
         if self.cancelled:  # while it started, when there was no process to kill yet
             self._process.kill()
+        if name not in self._loaded:
+            self._replies.deadline = time.monotonic() + IDLE_SECONDS + GRACE  # imports and compilers take their time
+            self._send({"function": name})
+            answer = self._replies.line()
+            if "fault" in answer:
+                raise ImportError(f"{name} cannot be loaded by a process of its own: {answer['fault']}")
+            if answer != {"loaded": name}:
+                raise Lost("answered out of turn")
+            self._loaded.add(name)
         self._number += 1
-        request = {"number": self._number, "function": name, "job": pack_job(job), "limits": limits}
-        self._replies.deadline = time.monotonic() + IDLE_SECONDS + GRACE  # imports and compilers take their time
+        self._replies.deadline = time.monotonic() + limits.seconds + GRACE
+        self._send({"number": self._number, "function": name, "job": pack_job(job), "limits": limits})
+
+    def _send(self, request: dict) -> None:
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
         except BrokenPipeError:
             raise Ended("ended while it was idle") from None
-        answer = self._replies.line()
-        if "fault" in answer:
-            raise ImportError(f"{name} cannot be loaded by a process of its own: {answer['fault']}")
-        if answer != {"begun": self._number}:
-            raise Lost("answered out of turn")
-        self._replies.deadline = time.monotonic() + limits.seconds + GRACE
 
     def _result(self, job: Job, limits: Limits) -> Done:
+        """Wait for the answer. Raises Lost if the process died before it began."""
         try:
             answer = self._replies.line()
             if answer.get("number") != self._number:
@@ -127,9 +136,11 @@ class Worker:
             # a wrong shape would shift all later rows of a cache
             if not isinstance(header, dict | None) or not isinstance(reason, str) or shape not in (None, _shape(job)):
                 raise Lost("answered with garbage")
-            pixels = None if shape is None else self._replies.pixels(job.thumbnail)
+            pixels = None if shape is None else self._shared.pixels(job.thumbnail)
             done = Done(header, pixels, reason, str(answer.get("digest", "")))
         except Lost as lost:
+            if isinstance(lost, Ended) and self._shared.begun() != self._number:
+                raise
             return Done(reason=f"{_cause(lost, self._abandon(job, isinstance(lost, Ended)), limits)}")
         if answer.get("last"):
             self.close()
