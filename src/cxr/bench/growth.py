@@ -58,7 +58,7 @@ def memory(folder: Path) -> None:
     """Resident memory of the command with all its processes, on the largest files that it accepts."""
     picture = draw(*LARGEST)
     print(
-        f"\npeak memory of `convert --workers 2`, {MANY_LARGE} files of {LARGEST[0]}x{LARGEST[1]}, 1024 px cache and PNG"
+        f"\npeak memory, `convert --workers 2`, {MANY_LARGE} files of {LARGEST[0]}x{LARGEST[1]}, PNG and 1024 px cache"
     )
     for syntax in ("Explicit VR Little Endian", "JPEG Lossless SV1"):
         source = folder / syntax / "source"

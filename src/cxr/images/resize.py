@@ -44,7 +44,7 @@ def _read_only(pixels: np.ndarray) -> np.ndarray:
     return view
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _overlaps(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """First source pixel [target], count of source pixels [target] and their shares, float32 [taps x target].
 
@@ -54,19 +54,17 @@ def _overlaps(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     begins = np.arange(target) * scale
     ends = begins + scale
     cells = np.minimum(scale, source - begins)
-    inner_ends = np.minimum(np.floor(ends).astype(int), source - 1)
-    inner_begins = np.minimum(np.ceil(begins).astype(int), inner_ends)
-    shares = []
-    for begin, end, cell, first, last in zip(begins, ends, cells, inner_begins, inner_ends, strict=True):
-        before = [(first - begin) / cell] if first - begin > 1e-3 else []
-        after = [min(min(end - last, 1.0), cell) / cell] if end - last > 1e-3 else []
-        shares.append([*before, *[1.0 / cell] * (last - first), *after])
-    counts = np.array([len(share) for share in shares], np.int32)
-    table = np.zeros((counts.max(), target), np.float32)
-    for i, share in enumerate(shares):
-        table[: len(share), i] = share
-    firsts = inner_begins - (inner_begins - begins > 1e-3)
-    return firsts.astype(np.int32), counts, table
+    lasts = np.minimum(np.floor(ends).astype(np.int32), source - 1)
+    firsts = np.minimum(np.ceil(begins).astype(np.int32), lasts)  # of the pixels that lie wholly in the cell
+    before, after = firsts - begins > 1e-3, ends - lasts > 1e-3  # parts of a pixel at either end
+    whole = before + (lasts - firsts)
+    counts = whole + after
+    tap = np.arange(counts.max())[:, None]
+    shares = np.where(
+        tap < whole, 1.0, np.where((tap == whole) & after, np.minimum(ends - lasts, np.fmin(1, cells)), 0)
+    )
+    shares = np.where((tap == 0) & before, firsts - begins, shares)
+    return (firsts - before).astype(np.int32), counts.astype(np.int32), (shares / cells).astype(np.float32)
 
 
 @njit(cache=True, error_model="numpy")
