@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cxr import baseline
-from cxr.baseline import Baseline, Features, bright_blobs, extract, hits, typical_boxes
+from cxr.baseline import Baseline, Features, bright_blobs, extract_all, hits, typical_boxes
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES, STUDY_COLUMNS, parse_prediction_string
 from cxr.phantom.dicoms import write_dicom
@@ -109,7 +109,7 @@ def test_nothing_readable_is_a_fault(competition, tmp_path):
 
 
 def test_extract_sees_size_and_photometric(competition):
-    found = extract(competition / "train" / "si01" / "e" / "i01.dcm")
+    (found,) = extract_all([competition / "train" / "si01" / "e" / "i01.dcm"], 0)
     assert found.thumbnail.shape == (256,) and 0 <= found.thumbnail.min() <= found.thumbnail.max() <= 1
     assert (found.header["height"], found.header["width"], found.header["photometric"]) == (60, 80, "MONOCHROME2")
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count
 from sklearn.cluster import KMeans
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
@@ -23,7 +23,9 @@ from cxr.boxes import iou_xyxy, scale_xyxy, xywh_to_xyxy
 from cxr.data.siim import find_competition, prediction_table, read_sample, training_table
 from cxr.faults import DataFault
 from cxr.images.convert import positive
-from cxr.images.dicom import read_dicom
+from cxr.images.jobs import Job
+from cxr.images.pool import run_jobs
+from cxr.images.resize import to_cache_size
 from cxr.labels import STUDY_CLASSES, UNIT_BOX, Prediction, format_prediction_string
 from cxr.tables import write_csv
 
@@ -45,16 +47,10 @@ class Features(NamedTuple):
     blobs_xyxy: np.ndarray
 
 
-def extract(path: Path) -> Features | str:
-    """Features of one DICOM file, or the reason why it cannot be read."""
-    try:
-        image = read_dicom(path)
-    except DataFault as fault:
-        return str(fault)
-    pixels = cv2.resize(image.pixels, (BLOB_SIZE, BLOB_SIZE), interpolation=cv2.INTER_AREA)
-    small = cv2.resize(pixels, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    header = {key: image.header.get(key, "") for key in NUMBERS + NAMES}
-    return Features(small.ravel() / 255, header, bright_blobs(pixels))
+def features(header: dict, pixels: np.ndarray) -> Features:
+    """Features of a header and its picture, uint8 [BLOB_SIZE x BLOB_SIZE]."""
+    small = to_cache_size(pixels, THUMBNAIL)
+    return Features(small.ravel() / 255, {key: header.get(key, "") for key in NUMBERS + NAMES}, bright_blobs(pixels))
 
 
 def bright_blobs(pixels: np.ndarray) -> np.ndarray:
@@ -78,9 +74,13 @@ def bright_blobs(pixels: np.ndarray) -> np.ndarray:
 
 
 def extract_all(paths: list[Path], workers: int) -> list[Features | str]:
-    """`extract` over processes, with a bar."""
-    jobs = Parallel(n_jobs=workers, batch_size=8, return_as="generator")(delayed(extract)(path) for path in paths)
-    return list(tqdm(jobs, total=len(paths), desc="features", unit="image"))
+    """Features of DICOM files, or the reasons why they cannot be read, with a bar."""
+    jobs = [Job(path, path.name, thumbnail=BLOB_SIZE) for path in paths]
+    results = tqdm(run_jobs(jobs, workers), total=len(paths), desc="features", unit="image")
+    return [
+        f"{path}: {done.reason}" if done.header is None else features(done.header, done.thumbnail)
+        for path, done in zip(paths, results, strict=True)
+    ]
 
 
 class Encoder:
