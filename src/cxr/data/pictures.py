@@ -17,11 +17,12 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from cxr.faults import DataFault
-from cxr.images.dicom import MAX_PIXELS, pixel_hash
+from cxr.images.dicom import pixel_hash
 from cxr.images.jobs import Done, Job
 from cxr.images.outputs import CacheWriter
 from cxr.images.pool import run_jobs
 from cxr.images.resize import to_cache_size
+from cxr.images.source import MAX_PIXELS
 from cxr.stamps import modules_digest, own_digests
 from cxr.tables import FAILURES
 from cxr.workspace import write_json
