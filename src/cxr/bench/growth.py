@@ -19,7 +19,7 @@ from cxr.phantom.datasets import make_phantom
 
 SIZE = (2544, 3056)  # px
 MANY_LARGE = 16  # files of one measurement of memory
-LARGEST = (6400, 6250)  # px: 40 megapixels, the most that is accepted
+LARGEST = (6400, 5000)  # px: 32 megapixels, the most that is accepted
 AT_ONCE = 64  # files of one measurement of speed
 COUNTS = (100, 1000, 6334)  # images; the last is the real train set
 REAL_MEGAPIXELS, REAL_IMAGES = 53_800, 6334  # of the real train set

@@ -2,7 +2,7 @@
 
     {"function": "cxr.images.jobs:convert_one"}                                                   in, a line
     {"loaded": "cxr.images.jobs:convert_one"}                                                     out, a line
-    {"number": 7, "function": "cxr.images.jobs:convert_one", "job": [...], "limits": [60, 600]}   in, a line
+    {"number": 7, "function": "cxr.images.jobs:convert_one", "job": [...], "limits": [60, 500]}   in, a line
     {"number": 7, "header": {...}, "reason": "", "shape": [512, 512], "last": false}              out, a line
 
 Instead of `loaded` comes {"fault": "..."} if the function cannot be had; instead of the last line comes
@@ -38,7 +38,7 @@ class Limits(NamedTuple):
     """What one file may take before it counts as a failure."""
 
     seconds: float = 60
-    memory_mb: int = 600  # private memory beyond what the idle process has; held on Linux only
+    memory_mb: int = 500  # private memory beyond what the idle process has; held on Linux only
 
 
 def pack_job(job: Job) -> list:

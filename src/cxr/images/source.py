@@ -12,8 +12,9 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from cxr.faults import DataFault
 from cxr.images.elements import number_of, number_or_none, set_value, transfer_syntax_of
 
-# a chest radiograph has 4 to 20 million, a mammogram up to 30; more is damage or an attack. A quarter with 32 bits
-MAX_PIXELS = 40_000_000
+# a chest radiograph has 4 to 20 million, a mammogram up to 30; more is damage or an attack. An eighth with 32 bits:
+# there each pixel may be a value of its own
+MAX_PIXELS = 32_000_000
 PIXEL_DATA, UNDEFINED = b"\xe0\x7f\x10\x00", 0xFFFFFFFF
 NO_PIXELS = "holds no Pixel Data: cut off, or never an integer image; get the file again"
 
@@ -49,7 +50,7 @@ def _check_size(dataset: pydicom.Dataset) -> None:
     if "Rows" not in dataset or "Columns" not in dataset:
         raise DataFault("holds no image (no Rows and Columns: a report, plan or structure set, or a damaged header)")
     rows, columns = (int(number_of(dataset, keyword) or 0) for keyword in ("Rows", "Columns"))
-    limit = MAX_PIXELS if (number_or_none(dataset, "BitsAllocated") or 0) <= 16 else MAX_PIXELS // 4
+    limit = MAX_PIXELS if (number_or_none(dataset, "BitsAllocated") or 0) <= 16 else MAX_PIXELS // 8
     if not 0 < rows * columns <= limit:
         raise DataFault(f"{rows} x {columns} pixels; 1 to {limit // 10**6} megapixels are accepted")
     set_value(dataset, "Rows", rows)

@@ -209,5 +209,7 @@ def _luminance(dataset: pydicom.Dataset, data: memoryview, frame: memoryview) ->
             raise DataFault("its colour palette cannot be applied; save the picture as MONOCHROME2") from None
     if pixels.ndim != 3 or pixels.dtype not in (np.uint8, np.uint16):
         raise DataFault(f"colour with {pixels.dtype} samples in {pixels.ndim} dimensions is not supported")
-    luminance = (pixels.astype(np.uint32) * np.array([299, 587, 114], np.uint32)).sum(2, dtype=np.uint32)
-    return Stored(((luminance + 500) // 1000).astype(pixels.dtype), False, pixels.dtype.itemsize * 8)
+    codes = np.empty(pixels.shape[:2], pixels.dtype)
+    for row, colours in zip(codes, pixels, strict=True):  # row by row: as 32-bit integers the picture would be huge
+        row[:] = (colours.astype(np.uint32) @ np.array([299, 587, 114], np.uint32) + 500) // 1000
+    return Stored(codes, False, pixels.dtype.itemsize * 8)
