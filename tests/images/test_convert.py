@@ -15,9 +15,9 @@ import pytest
 
 from cxr.faults import DataFault
 from cxr.images import convert, jobs
-from cxr.images.convert import STATE, Wanted, convert_files
+from cxr.images.convert import Wanted, convert_files
 from cxr.images.dicom import read_dicom
-from cxr.images.files import find_files, unique_names
+from cxr.images.files import STATE, find_files, unique_names
 from cxr.images.pseudonyms import pseudonym
 from cxr.images.resize import to_cache_size
 from cxr.tables import FAILURES, IMAGES, read_table
@@ -99,6 +99,12 @@ def test_several_workers_give_the_same_as_one(source, tmp_path):
         pd.testing.assert_frame_equal(done[0].failures, other.failures)
         for name in ["c.npy", *other.images["path"]]:
             assert (outs[0] / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_a_destination_inside_the_source_is_not_taken_for_pictures(source):
+    for _ in range(2):
+        assert run(source, source / "out", "--workers", 1, "--cache", 8) == 0
+        assert pd.read_csv(source / "out" / "failures.csv")["path"].tolist() == ["cut.dcm", "notes.xml"]
 
 
 def test_size_shrinks_the_png_but_not_the_table(source, tmp_path):

@@ -13,7 +13,8 @@ from cxr.data.duplicates import duplicate_notes
 from cxr.data.folds import balance_notes, balance_table, check_leaks, make_folds
 from cxr.data.siim import read_image_level, training_table
 from cxr.faults import DataFault
-from cxr.images.convert import STATE, Wanted, convert_files
+from cxr.images.convert import Wanted, convert_files
+from cxr.images.files import STATE
 from cxr.images.pool import worker_count
 from cxr.labels import STUDY_CLASSES
 from cxr.tables import BOX_COLUMNS, BOXES, FAILURES, FOLDS, IMAGES, read_table, write_table

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from xxhash import xxh3_64_hexdigest
 
 from cxr.faults import DataFault
-from cxr.images.files import bare_name, find_files, png_name, unique_names
+from cxr.images.files import STATE, bare_name, find_files, png_name, unique_names
 from cxr.images.jobs import Job, convert_one
 from cxr.images.ledger import Ledger
 from cxr.images.pool import run_jobs
@@ -35,7 +35,6 @@ COLUMNS = (
     *IMAGES.text, "source_path", *IMAGES.numbers, "photometric", "bits_stored", "transfer_syntax", "modality", "sex",
     "age", "body_part", "has_window", "has_voi_lut", "has_rescale", "note", "pixel_hash",
 )  # fmt: skip
-STATE = ".convert"
 
 
 class Wanted(NamedTuple):

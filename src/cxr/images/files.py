@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+STATE = ".convert"  # folder in which conversions remember what they have done
 # never DICOM by these names, unless the content says otherwise
 OTHER_SUFFIXES = frozenset((
     ".csv", ".txt", ".md", ".json", ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".zip", ".gz", ".html",
@@ -20,7 +21,8 @@ def find_files(root: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(place)
-        folders.sort()  # which of two links to a folder is followed must not depend on the file system
+        # sorted: which of two links to a folder is followed must not depend on the file system
+        folders[:] = sorted(name for name in folders if name != STATE)
         found += [Path(folder, name) for name in names if may_be_dicom(Path(folder, name))]
     return sorted(found)
 
