@@ -9,7 +9,7 @@ STUDY_SIZE, BATCH = 160, 16  # the demo's study classifier
 
 def main(repeats: int) -> None:
     """Print a line a network."""
-    print("training step, two cores, ms an image: float32, ours, ratio")
+    print("\ntraining step, ms an image: float32, ours, ratio")
     print_pair("study classifier", *study_steps(repeats))
     print_pair("Faster R-CNN", *detector_steps(repeats))
 
