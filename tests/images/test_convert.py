@@ -107,6 +107,19 @@ def test_a_destination_inside_the_source_is_not_taken_for_pictures(source):
         assert pd.read_csv(source / "out" / "failures.csv")["path"].tolist() == ["cut.dcm", "notes.xml"]
 
 
+def test_names_that_are_no_utf8_or_need_quotes_reach_the_tables(tmp_path, dicom):
+    (tmp_path / "src").mkdir()
+    for name in (b"bad\xff\xfe.dcm", b'comma, "quote".dcm', b"new\nline.dcm"):
+        Path(os.fsdecode(os.fsencode(tmp_path / "src") + b"/" + name)).write_bytes(dicom(ramp()))
+    Path(os.fsdecode(os.fsencode(tmp_path / "src") + b"/cut\xff")).write_bytes(dicom(ramp())[:-9])
+    for _ in range(2):
+        assert run(tmp_path / "src", tmp_path / "out", "--workers", 1) == 0
+        images = read_table(tmp_path / "out" / "images.csv", IMAGES)
+        assert images["source_path"].tolist() == ["bad\\xff\\xfe.dcm", 'comma, "quote".dcm', "new\nline.dcm"]
+        assert all((tmp_path / "out" / path).is_file() for path in images["path"])
+        assert read_table(tmp_path / "out" / "failures.csv", FAILURES)["path"].tolist() == ["cut\\xff"]
+
+
 def test_size_shrinks_the_png_but_not_the_table(source, tmp_path):
     run(source, tmp_path / "out", "--workers", 1, "--size", 25)
     images = read_table(tmp_path / "out" / "images.csv", IMAGES).set_index("path")

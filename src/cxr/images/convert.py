@@ -23,7 +23,7 @@ from tqdm import tqdm
 from xxhash import xxh3_64_hexdigest
 
 from cxr.faults import DataFault
-from cxr.images.files import STATE, bare_name, find_files, png_name, unique_names
+from cxr.images.files import STATE, bare_name, find_files, png_name, unique_names, written_name
 from cxr.images.jobs import Job, convert_one
 from cxr.images.ledger import Ledger
 from cxr.images.pool import run_jobs
@@ -70,7 +70,7 @@ def convert_files(
     `root`. Image ids are file names; where a name occurs twice the later one gets _2. source: name of the data set.
     workers, scheduler: as in `pool.run_jobs`. Raises DataFault if another conversion holds `state`.
     """
-    inner = [file.relative_to(root).as_posix() for file in files]
+    inner = unique_names(written_name(file.relative_to(root)) for file in files)
     targets = unique_names(Path(path).with_name(png_name(Path(path))).as_posix() for path in inner)
     ids = unique_names(bare_name(Path(path)) for path in inner)
     rows, failures, kept = [], [], 0

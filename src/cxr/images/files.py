@@ -40,6 +40,11 @@ def may_be_dicom(file: Path) -> bool:
         return True  # to be listed as a failure with its reason
 
 
+def written_name(path: Path) -> str:
+    """A relative path as tables hold it: bytes that are no UTF-8 become backslash escapes."""
+    return os.fsencode(path.as_posix()).decode(errors="backslashreplace")
+
+
 def unique_names(names: Iterable[str]) -> list[str]:
     """Keep the first of equal names, append _2, _3, ... to the stem of the others: depends on their order alone."""
     taken: set[str] = set()

@@ -119,7 +119,10 @@ class Ledger:
         if self.size:
             with CacheWriter(self.cache_file, self.size) as cache:
                 for entry in kept:
-                    cache.append(self._row(entry))
+                    row = self._row(entry)
+                    if row is None:
+                        raise DataFault(f"{self.cache_file}: changed while it was made; run the same command again")
+                    cache.append(row)
             kept = [entry | {"place": "cache", "row": i} for i, entry in enumerate(kept)]
         partial = partial_path(self._path)
         partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
