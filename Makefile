@@ -86,7 +86,7 @@ ablations: $(RUNS)/12_report.ipynb ## the same trainings without pretraining, an
 
 # --------------------------------------------------------------------------------------------------------- checks
 test: $(INSTALLED) ## the tests, under four minutes
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 test-all: $(INSTALLED) ## slow tests too
 	$(PY) -m pytest
 fuzz: $(INSTALLED) ## 20 000 damaged DICOM files (COUNT=20000): each ends as an image or a listed failure
