@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from cxr.faults import DataFault
 from cxr.images.dicom import pixel_hash
-from cxr.images.jobs import Done, Job
+from cxr.images.jobs import Done, Job, lacked_memory
 from cxr.images.outputs import CacheWriter
 from cxr.images.pool import run_jobs
 from cxr.images.resize import to_cache_size
@@ -82,6 +82,8 @@ def convert_picture(job: Job) -> Done:
     try:
         pixels = load_gray(job.file)
     except DataFault as fault:
+        if lacked_memory(fault):
+            raise MemoryError from fault  # whoever set the limit names it
         return Done(reason=str(fault).removeprefix(f"{job.file}: "))
     header = {
         "height": pixels.shape[0],
@@ -105,7 +107,7 @@ def cache_pictures(
     of the cache, and a FAILURES table: a file that cannot be used is there and not in the cache. Without any image no
     cache is left. Files count as the same by name, size and time of change; those that failed are tried again.
 
-    workers: processes, 1 for this one. convert: what reads a file, `images.jobs.convert_one` for DICOM.
+    workers: processes, 0 for the work in this one. convert: what reads a file, `images.jobs.convert_one` for DICOM.
     """
     if len(files) != len(ids) or len(set(ids)) != len(ids):
         raise ValueError(f"{len(files)} files need as many different ids, got {len(set(ids))} of {len(ids)}")

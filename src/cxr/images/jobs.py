@@ -5,10 +5,8 @@ such process, so it imports no table, pool or progress bar.
 """
 
 import errno
-import os
 import traceback
 from collections.abc import Callable
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +20,7 @@ from cxr.images.jpeg_lossless import decode_jpeg_lossless
 from cxr.images.outputs import write_png
 from cxr.images.pseudonyms import pseudonym
 from cxr.images.resize import fit_within, to_cache_size
+from cxr.images.source import mapped
 
 # two samples of 128: markers SOI, SOF3, DHT with one code, SOS, a byte of data, EOI
 TINY_JPEG = bytes.fromhex(
@@ -82,11 +81,7 @@ def convert_one(job: Job) -> Done:
 def file_digest(path: Path) -> str:
     """XXH3 of a file's bytes, 32 hex digits. Raises DataFault for what cannot be read."""
     try:
-        with open(path, "rb") as file:
-            if not os.fstat(file.fileno()).st_size:
-                return xxh3_128_hexdigest(b"")  # nothing to map
-            with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-                return xxh3_128_hexdigest(data)
+        return xxh3_128_hexdigest(mapped(path))
     except OSError as error:
         raise DataFault(f"{path}: cannot be read ({error.strerror or error})") from None
 

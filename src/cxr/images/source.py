@@ -25,7 +25,7 @@ def open_dicom(source: str | Path | bytes, pixels: bool) -> tuple[pydicom.Datase
     source: a path, or the bytes of a file. pixels: without, the value is empty. Raises DataFault.
     """
     try:
-        whole = source if isinstance(source, bytes) else _mapped(source)
+        whole = source if isinstance(source, bytes) else mapped(source)
         _check_beginning(whole[:132])
         # not the file itself: asked for the 4 GB that a damaged length may claim, it would first find room for them
         file = BytesIO(source) if isinstance(source, bytes) else whole
@@ -40,7 +40,8 @@ def open_dicom(source: str | Path | bytes, pixels: bool) -> tuple[pydicom.Datase
         raise DataFault(f"not readable as DICOM, damaged or cut off ({type(error).__name__}); get it again") from None
 
 
-def _mapped(path: str | Path) -> mmap | bytes:
+def mapped(path: str | Path) -> mmap | bytes:
+    """A file's bytes without a copy of them. Raises OSError."""
     with open(path, "rb") as file:
         empty = os.fstat(file.fileno()).st_size == 0  # nothing to map
         return b"" if empty else mmap(file.fileno(), 0, access=ACCESS_READ)
