@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from cxr.evaluation.out_of_fold import opacity_ap, study_scores
+from cxr.evaluation.run_files import RunFiles, title_of
 from cxr.figures.charts import training_curves
 from cxr.figures.pictures import plain
 from cxr.figures.report import View, precision_recall, radiograph, stage_times
 from cxr.labels import CLASSES, STUDY_CLASSES
 from cxr.report import write_report
 from cxr.report.examples import lung_mask
-from cxr.report.files import RunFiles, title_of
 from cxr.report.out_of_fold import class_panels
 from cxr.report.page import Number, estimate, number, table
 from cxr.report.write import PARTS, replace_text

@@ -4,8 +4,8 @@ import pytest
 
 from cxr.evaluation.intervals import KEYS, draw, estimate, interval, interval_table, paired_difference, split_folds
 from cxr.evaluation.out_of_fold import ground_truth, match_all, match_none, match_opacity, opacity_ap
+from cxr.evaluation.voc import average_precision
 from cxr.labels import STUDY_CLASSES
-from cxr.metrics import average_precision
 from cxr.tables import BOX_COLUMNS
 
 RESAMPLES = 60

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cxr.bench.timing import median_ms
-from cxr.metrics import average_precision, match_detections
+from cxr.evaluation.voc import average_precision, match_detections
 
 IMAGES, BOXES, RESAMPLES = 1263, 100, 1000  # the visible test set, a generous detector, a usual bootstrap
 

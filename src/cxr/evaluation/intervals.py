@@ -13,8 +13,8 @@ import pandas as pd
 
 from cxr.evaluation.out_of_fold import Ground
 from cxr.evaluation.score import INTERVAL, RESAMPLES, Units, average_precisions, resample
+from cxr.evaluation.voc import Matches, mean_average_precision
 from cxr.labels import CLASSES, STUDY_CLASSES
-from cxr.metrics import Matches, mean_average_precision
 
 STUDIES, MEAN = "studies", "mAP"  # mean of the study classes, mean of all six
 KEYS = (*CLASSES, STUDIES, MEAN)

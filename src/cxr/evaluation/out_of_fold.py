@@ -1,4 +1,4 @@
-"""Scores of out-of-fold tables, as small tables for notebooks. The metric is the competition's (`cxr.metrics`).
+"""Scores of out-of-fold tables, as small tables for notebooks. The metric is the competition's (`cxr.evaluation.voc`).
 
 `Ground` holds the truth in the rows of the metric, studies and images together, as the competition's solution does: six
 classes matched on the same rows can be drawn by the same bootstrap.
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from cxr.evaluation.voc import Matches, average_precision, match_detections
 from cxr.labels import STUDY_CLASSES, UNIT_BOX
-from cxr.metrics import Matches, average_precision, match_detections
 from cxr.prediction.combine import study_means
 from cxr.tables import BOX_COLUMNS
 

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cxr.evaluation.voc import Matches, average_precision, match_detections, mean_average_precision
 from cxr.faults import DataFault
 from cxr.labels import CLASSES, IMAGE_SUFFIX, STUDY_SUFFIX
-from cxr.metrics import Matches, average_precision, match_detections, mean_average_precision
 from cxr.submission_format import ID, Source, group_faults, id_faults, read_groups, read_submission
 from cxr.tables import BOX_COLUMNS, read_csv
 

@@ -15,7 +15,7 @@ from joblib import Parallel, cpu_count, delayed
 
 from cxr.evaluation.intervals import KEYS, draw, over_folds, restrict, split_folds
 from cxr.evaluation.out_of_fold import ground_truth, match_all
-from cxr.metrics import Matches, average_precision
+from cxr.evaluation.voc import Matches, average_precision
 from cxr.prediction.combine import fuse_detectors, inform, weigh_studies
 from cxr.prediction.constants import MAXIMUM, PRODUCT, Constants
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from cxr.evaluation.out_of_fold import pick_examples
+from cxr.evaluation.run_files import RunFiles, is_main, title_of
 from cxr.figures.report import View, radiograph
 from cxr.labels import STUDY_CLASSES
-from cxr.report.files import RunFiles, is_main, title_of
 from cxr.report.page import Html, absent, heading, number, paragraph, png_source, text
 from cxr.tables import BOX_COLUMNS
 

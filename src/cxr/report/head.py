@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from cxr.report.files import RunFiles, read_json
+from cxr.evaluation.run_files import RunFiles, read_json
 from cxr.report.page import Html, bullets, paragraph
 from cxr.report.results import difference_words, read_scores, score_cell, unscored_words
 from cxr.report.trainings import cut_folds, unique

@@ -12,13 +12,13 @@ from cxr.evaluation.out_of_fold import (
     match_studies,
     opacity_scores,
 )
+from cxr.evaluation.run_files import RunFiles, is_main, title_of
 from cxr.evaluation.score import RESAMPLES
+from cxr.evaluation.voc import Matches, average_precision
+from cxr.evaluation.voc import precision_recall as curve_of
 from cxr.figures.charts import confusion_matrix
 from cxr.figures.report import Panel, precision_recall
 from cxr.labels import STUDY_CLASSES
-from cxr.metrics import Matches, average_precision
-from cxr.metrics import precision_recall as curve_of
-from cxr.report.files import RunFiles, is_main, title_of
 from cxr.report.page import Html, Number, absent, estimate, figure, heading, number, paragraph, table
 
 NO_TRUTH = "No folds or true boxes yet: stages 01 and 03 have not both run."

@@ -4,10 +4,10 @@ import pandas as pd
 
 from cxr.evaluation.intervals import interval_table
 from cxr.evaluation.out_of_fold import match_all
+from cxr.evaluation.run_files import RunFiles, read_json, title_of
 from cxr.figures.charts import score_bars
 from cxr.figures.report import gains
 from cxr.labels import CLASSES
-from cxr.report.files import RunFiles, read_json, title_of
 from cxr.report.page import Html, Number, absent, bullets, estimate, figure, heading, number, paragraph, table
 from cxr.workspace import file_digests
 

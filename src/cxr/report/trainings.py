@@ -2,9 +2,9 @@
 
 from pathlib import Path, PurePosixPath
 
+from cxr.evaluation.run_files import RunFiles, read_json, title_of
 from cxr.figures.charts import training_curves
 from cxr.figures.report import stage_times
-from cxr.report.files import RunFiles, read_json, title_of
 from cxr.report.page import Html, Number, absent, bullets, figure, heading, number, paragraph, table
 from cxr.tables import read_csv
 

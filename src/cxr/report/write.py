@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from cxr.evaluation.run_files import RunFiles
 from cxr.faults import DataFault
 from cxr.report.examples import examples
-from cxr.report.files import RunFiles
 from cxr.report.head import banner, facts, headline
 from cxr.report.out_of_fold import curves, detectors, studies
 from cxr.report.page import Html, Section, absent, document

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
+from cxr.evaluation.voc import average_precision, match_detections, mean_average_precision, precision_recall
 from cxr.labels import UNIT_BOX
-from cxr.metrics import average_precision, match_detections, mean_average_precision, precision_recall
 
 ABOVE_HALF = np.nextafter(0.5, 1)  # turns podm's "IoU >= threshold" into "IoU > .5"
 BOX = (0, 0, 10, 10)
