@@ -10,10 +10,10 @@ import pytest
 from cxr.stamps import PACKAGE, imported
 
 LAYERS = [
-    {"faults", "paths"},
+    {"faults", "paths", "compiled"},
     {"profiles", "labels"},
     {"budget", "boxes"},
-    {"workspace", "stamps", "tables"},
+    {"workspace", "stamps", "tables", "provenance"},
     {"run_notebook"},
     {"images", "phantom", "submission_format"},
     {"data"},
@@ -22,13 +22,14 @@ LAYERS = [
     {"prediction"},
     {"evaluation", "explain"},
     {"systems"},
-    {"inputs", "submit", "summary", "report", "kaggle", "app", "bench"},
+    {"inputs", "submit", "summary", "report", "browse", "kaggle", "app", "bench"},
     {"ablations"},
     {"__main__"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 WITHOUT_TORCH = [
     "faults",
+    "compiled",
     "labels",
     "boxes",
     "tables",
@@ -36,6 +37,7 @@ WITHOUT_TORCH = [
     "phantom",
     "stamps",
     "budget",
+    "provenance",
     "submission_format",
 ]
 

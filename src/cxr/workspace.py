@@ -52,8 +52,8 @@ def open_workspace(
 ) -> Workspace:
     """Open a run. An empty profile is `kaggle` on Kaggle and `demo` elsewhere, an empty folder is the usual one.
 
-    `overrides` and `input_dir` of None mean: as the last run of this profile had them, so that a notebook opened by
-    hand after `make all SET=...` sees the same run.
+    `overrides` and `input_dir` of None, and an empty `submissions_dir`, mean: as the last run of this profile had them,
+    so that a notebook opened by hand after `make all SET=...` sees the same run.
     """
     # albumentations asks PyPI for a newer version at import, ultralytics asks for much more (see training/yolo.py)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -62,7 +62,7 @@ def open_workspace(
     overrides = last["overrides"] if overrides is None else overrides
     input_dir = last["input"] if input_dir is None else input_dir
     settings = load_profile(name, overrides)
-    places = find_places(name, input_dir, working_dir, submissions_dir)
+    places = find_places(name, input_dir, working_dir, submissions_dir or last["submissions"])
     write_json({"overrides": overrides, "input": input_dir, "submissions": str(places.submissions)}, places.record)
     return Workspace(settings, places, Clock(places.budget, settings.budget))
 
@@ -74,8 +74,7 @@ def open_run_folder(folder: Path) -> Workspace:
         raise DataFault(
             f"{folder}: no run there (profile.json is missing); run `make all` first, or name another folder"
         )
-    last = _last_run(folder / "profile.json")
-    return open_workspace(folder.name, working_dir=str(folder.parent), submissions_dir=last["submissions"])
+    return open_workspace(folder.name, working_dir=str(folder.parent))
 
 
 def _last_run(record: Path) -> dict[str, str]:

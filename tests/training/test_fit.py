@@ -13,9 +13,10 @@ from cxr.models.backbones import load_backbone
 from cxr.models.classifiers import MASK_STRIDE, StudyNet
 from cxr.models.detectors import FasterRcnnNet
 from cxr.profiles import FasterRcnn, Study
+from cxr.provenance import data_digest
 from cxr.training.fit import Recipe, Stage, fit, rate, stages_of
 from cxr.training.losses import dice_loss, multilabel_losses, study_losses
-from cxr.training.runs import data_digest, finish_run, is_finished, load_state, start_run
+from cxr.training.runs import finish_run, is_finished, load_state, start_run
 
 SIZE = 64
 

@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from cxr.compiled import compiled
 from cxr.faults import DataFault
 
 SOI, EOI, DHT, SOF3, SOS = 0xD8, 0xD9, 0xC4, 0xC3, 0xDA
@@ -105,7 +105,7 @@ def _tables(lengths: bytes, categories: bytes) -> tuple[np.ndarray, np.ndarray] 
     return codes, np.where(fits, difference * 64 + bits + category, 0).astype(np.int32)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _decode(data, position, codes, combined, precision, samples):
     """Fill `samples`; returns where the data end, or -1 if they do not fit. Differences are modulo 2^16 (H.1.2.1).
 
@@ -143,7 +143,7 @@ def _decode(data, position, codes, combined, precision, samples):
     return position if available - 8 * invented < 8 else -1
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _refill(data, position, buffer, available, invented):
     """At least 32 bits: four bytes at once, or single ones where a 0xFF is, behind which a 0 is stuffed (F.1.2.3).
 

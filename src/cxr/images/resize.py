@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numba import njit
+
+from cxr.compiled import compiled
 
 NEAR = np.float32(1e-3)  # bound on the difference of the two orders: sums of at most 255, float32, few terms
 
@@ -67,7 +68,7 @@ def _overlaps(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     return (firsts - before).astype(np.int32), counts.astype(np.int32), (shares / cells).astype(np.float32)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _resize(pixels, tops, heights, row_shares, lefts, widths, column_shares, near):
     """uint8 [rows x columns] out of uint8 [H x W] and two results of `_overlaps`."""
     rows, columns, taps, width = len(tops), len(lefts), column_shares.shape[0], pixels.shape[1]
@@ -93,7 +94,7 @@ def _resize(pixels, tops, heights, row_shares, lefts, widths, column_shares, nea
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _add_rows(pixels, top, height, shares, line):
     """line[:W] = the weighted sum of `height` rows, two at a time to halve the traffic."""
     width = pixels.shape[1]
@@ -111,7 +112,7 @@ def _add_rows(pixels, top, height, shares, line):
             line[x] += pixels[top + height - 1, x] * shares[height - 1]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _in_cv2_order(cell, row_shares, column_shares):
     """One pixel as OpenCV's ResizeArea computes it: along each row, then down, rounded half to even."""
     total = np.float32(0)

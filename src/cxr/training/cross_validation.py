@@ -15,8 +15,9 @@ from torch import Tensor
 from cxr.data.prepare import load_training
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
+from cxr.provenance import data_digest
 from cxr.stamps import own_digests
-from cxr.training.runs import data_digest, finish_run, is_finished, start_run
+from cxr.training.runs import finish_run, is_finished, start_run
 from cxr.training.start import SIIM, Start, source_name
 from cxr.workspace import Workspace
 

@@ -4,13 +4,10 @@
 data stay the same.
 """
 
-import hashlib
-import importlib.metadata
 import json
 import platform
 import resource
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,19 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from cxr.faults import DataFault
-from cxr.paths import REPOSITORY
+from cxr.provenance import commit, package_versions
 from cxr.workspace import write_json
-
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "ultralytics",
-    "lightning",
-    "albumentations",
-    "numpy",
-    "opencv-python-headless",
-    "pydicom",
-)
 
 
 def is_finished(folder: Path, config: dict) -> bool:
@@ -95,41 +81,19 @@ def load_weights(network: nn.Module, folder: Path, description: str) -> nn.Modul
     return network
 
 
-def data_digest(*parts: object) -> str:
-    """Short digest of tables (as CSV text), arrays (as bytes) and plain values: what a training saw."""
-    total = hashlib.sha256()
-    for part in parts:
-        if hasattr(part, "to_csv"):
-            total.update(part.to_csv(index=False).encode())
-        elif hasattr(part, "tobytes"):
-            total.update(part.tobytes())
-        else:
-            total.update(json.dumps(part, sort_keys=True).encode())
-    return total.hexdigest()[:16]
-
-
 def environment() -> dict:
     """Commit, packages, device, peak memory of this process."""
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else platform.processor() or platform.machine()
     return {
         "commit": commit(),
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": package_versions(),
         "device": device,
         "threads": torch.get_num_threads(),
         "peak_memory_gb": round(
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6), 2
         ),
     }
-
-
-def commit() -> str:
-    """The commit of the checkout, `+` for uncommitted changes, `unknown` without git."""
-    try:
-        run = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-        return subprocess.run(run, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
 
 
 def _first_line(error: Exception) -> str:
