@@ -49,10 +49,11 @@ def test_the_command_prints_each_fault_on_its_own_line(tmp_path, capsys):
     rows = ROWS | {"i1_image": "none 2 0 0 1 1", "x_image": IMAGE}
     del rows["s1_study"]
     assert run(tmp_path, table(rows).to_csv(index=False)) == 1
+    name = tmp_path / "submission.csv"
     assert capsys.readouterr().out.splitlines() == [
-        "x_image: unknown id, not in the sample",
-        "s1_study: missing id, the sample has it",
-        "i1_image: 'none 2 0 0 1 1': the confidence must be between 0 and 1",
+        f"{name}: x_image: unknown id, not in the sample; correct or remove it",
+        f"{name}: s1_study: missing id, the sample has it; add its row",
+        f"{name}: i1_image: 'none 2 0 0 1 1': the confidence must be between 0 and 1; rescale all alike",
     ]
 
 
@@ -109,6 +110,63 @@ def test_each_fault_of_a_study_row_is_one_line(text, message):
     assert message in faults[0]
 
 
+def test_each_fault_names_a_remedy():
+    remedies = {
+        "none 0.3 0 0 1": "write a class and five numbers, or remove it",
+        "opacity 0.5 10 20 30 x": "write a class and five numbers, or remove it",
+        "lung 0.5 10 20 30 40": "rename or remove it",
+        "negative 0.5 0 0 1 1": "move the group",
+        "opacity nan 10 20 30 40": "correct or remove the group",
+        "opacity 7 10 20 30 40": "rescale all alike",
+        "opacity 0.5 10 20 inf 40": "correct or remove the group",
+        "none 0.5 10 20 30 40": "write that",
+        "": "name its classes",
+    }
+    for text, remedy in remedies.items():
+        (fault,) = faults_of(text)
+        assert fault.endswith(remedy), fault
+
+
+def test_width_and_height_instead_of_corners_are_named_where_they_show():
+    # x 300, y 200, width 100, height 150, read as corners: x_max 100 lies left of x_min 300
+    (fault,) = faults_of("opacity 0.5 300 200 100 150")
+    assert "'opacity 0.5 300 200 100 150': the box has no area" in fault
+    assert "corners and not width and height: convert or remove it" in fault
+
+
+def test_fractions_of_the_image_instead_of_pixels_are_named():
+    rows = ROWS | dict.fromkeys(["i1_image", "i3_image"], "none 0.3 0 0 1 1 opacity 0.6 0.1 0.2 0.5 0.75")
+    (fault,) = validate(table(rows), SAMPLE)
+    assert fault.startswith("all 2 opacity box(es) lie within 0..1; boxes must be pixels of the original image")
+    # one box of several pixels: then these are small boxes, if odd ones
+    assert validate(table(rows | {"i3_image": IMAGE}), SAMPLE) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,PredictionString\nä_study,x\n".encode("latin-1"), "can't decode byte"),
+        ("id,PredictionString\ns1_study,x\n".encode("utf-16"), "can't decode byte"),
+        (b'id,PredictionString\ns1_study,"negative 1\n', "EOF inside string"),
+        (b"\x89PNG\r\n\x1a\n\x00", "can't decode byte"),
+    ],
+)
+def test_a_file_that_is_no_text_is_one_line(tmp_path, content, message):
+    (tmp_path / "a.csv").write_bytes(content)
+    (fault,) = validate(tmp_path / "a.csv", SAMPLE)
+    assert fault.startswith(f"{tmp_path / 'a.csv'}: no readable CSV (")
+    assert message in fault and "\n" not in fault
+    assert ("save it as UTF-8 text" in fault) == ("decode" in message)
+
+
+def test_an_archive_that_is_none_and_a_folder_are_one_line(tmp_path):
+    for name in ("a.zip", "a.gz"):
+        (tmp_path / name).write_bytes(b"id,PredictionString\n")
+        (fault,) = validate(tmp_path / name, SAMPLE)
+        assert "no readable CSV" in fault and "\n" not in fault
+    assert validate(tmp_path, SAMPLE) == [f"{tmp_path}: no such file; give the path of a CSV"]
+
+
 def test_what_is_allowed():
     assert faults_of("opacity 1 -3.56 20 30 40") == []  # the real labels hold a negative coordinate too
     assert faults_of("none 0 0.0 0.0 1.0 1.0 opacity 1e-05 0 0 1 1") == []
@@ -125,10 +183,10 @@ def test_duplicate_missing_unknown_and_empty_ids():
     rows = pd.concat([table(ROWS), table({"s1_study": STUDY, "s1": STUDY, "": STUDY})])
     rows = rows[rows["id"] != "i2_image"]
     assert validate(rows, SAMPLE) == [
-        "s1_study: duplicate id, 2 rows have it",
-        "s1: unknown id, not in the sample",
-        "(empty id): unknown id, not in the sample",
-        "i2_image: missing id, the sample has it",
+        "s1_study: duplicate id, 2 rows have it (rows 1, 5); keep one",
+        "s1: unknown id, not in the sample (ids end in _study or _image); correct or remove it",
+        "(empty id): unknown id, not in the sample (ids end in _study or _image); correct or remove it",
+        "i2_image: missing id, the sample has it; add its row",
     ]
 
 
@@ -157,18 +215,23 @@ def test_further_columns_and_rows_of_the_wrong_length_are_faults(tmp_path, capsy
     assert run(tmp_path, "id,PredictionString\n" + body) == 1
     assert "no readable CSV" in capsys.readouterr().out
     assert run(tmp_path, table(ROWS).to_csv(index=False).replace(f"i1_image,{IMAGE}", "i1_image")) == 1
-    assert capsys.readouterr().out == "i1_image: the PredictionString is empty\n"
+    fault = "i1_image: the PredictionString is empty; name its classes\n"
+    assert capsys.readouterr().out == f"{tmp_path / 'submission.csv'}: {fault}"
 
 
 def test_an_empty_file_is_a_fault_and_a_missing_one_too(tmp_path, capsys):
     assert run(tmp_path, "") == 1
     assert "no readable CSV" in capsys.readouterr().out
-    assert validate(tmp_path / "nothing.csv", SAMPLE) == [f"{tmp_path / 'nothing.csv'}: no such file"]
+    assert validate(tmp_path / "nothing.csv", SAMPLE) == [
+        f"{tmp_path / 'nothing.csv'}: no such file; give the path of a CSV"
+    ]
 
 
 def test_a_header_alone_lacks_every_row(tmp_path, capsys):
     assert run(tmp_path, "id,PredictionString\n") == 1
-    assert capsys.readouterr().out.splitlines() == [f"{key}: missing id, the sample has it" for key in ROWS]
+    name = tmp_path / "submission.csv"
+    lines = [f"{name}: {key}: missing id, the sample has it; add its row" for key in ROWS]
+    assert capsys.readouterr().out.splitlines() == lines
 
 
 def test_quoted_cells_byte_order_mark_and_crlf_are_plain_csv(tmp_path):

@@ -5,6 +5,7 @@ rows, `none` and `opacity` on `_image` rows (`cxr.labels` describes the groups).
 """
 
 import argparse
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,11 @@ from cxr.labels import (
 from cxr.tables import BOX_COLUMNS, write_csv
 
 ID, TEXT = "id", "PredictionString"
+NO_AREA = (
+    "the box has no area; it must be xmin ymin xmax ymax with xmin < xmax and ymin < ymax, corners and not width and "
+    "height: convert or remove it"
+)
+SHOWN = 5  # row numbers in a message, the first row of data being 1
 Source = pd.DataFrame | str | Path  # a table, or the file that holds it
 
 
@@ -37,7 +43,7 @@ def read_submission(source: Source) -> pd.DataFrame:
     table = _read_cells(source)
     table = table.rename(columns={"Id": ID}) if ID not in table.columns else table
     if any(list(table.columns).count(column) != 1 for column in (ID, TEXT)):
-        hint = "; columns are parted by commas" if ";" in "".join(table.columns) else ""
+        hint = "; columns are parted by commas" if ";" in "".join(table.columns) else "; write that as the first line"
         raise DataFault(f"{_name(source)}: header {','.join(table.columns)!r}: it must be id,PredictionString{hint}")
     return table[[ID, TEXT]].fillna("").astype(str).reset_index(drop=True)
 
@@ -51,11 +57,13 @@ def _read_cells(source: Source) -> pd.DataFrame:
     if isinstance(source, pd.DataFrame):
         return source.rename(columns=str)
     if not Path(source).is_file():
-        raise DataFault(f"{source}: no such file")
+        raise DataFault(f"{source}: no such file; give the path of a CSV")
     try:
         cells = pd.read_csv(source, header=None, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except UnicodeDecodeError as error:
+        raise DataFault(f"{source}: no readable CSV ({error}); save it as UTF-8 text") from None
+    except (ValueError, OSError, zipfile.BadZipFile) as error:  # pandas' own faults are ValueErrors
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataFault(f"{source}: no readable CSV ({reason}); a row is an id, a comma, a PredictionString") from None
     return cells[1:].set_axis(cells.iloc[0].fillna("").tolist(), axis=1)
 
@@ -76,7 +84,7 @@ def read_groups(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             found = parse_prediction_string(text)
         except DataFault:
             found, lines = _readable_groups(text)
-            faults += [f"{identifier}: {line}" for line in lines]
+            faults += [f"{identifier}: {line}; write a class and five numbers, or remove it" for line in lines]
         groups += found
         rows += [row] * len(found)
     columns = ["label", "score", *BOX_COLUMNS]
@@ -100,18 +108,40 @@ def _readable_groups(text: str) -> tuple[list[Prediction], list[str]]:
 def id_faults(table: pd.DataFrame, expected: pd.DataFrame, expected_name: str = "sample") -> list[str]:
     """A line for each id of `table` that is duplicated, unknown to `expected` or missing. Order is free."""
     counts, wanted = table[ID].value_counts(sort=False), dict.fromkeys(expected[ID])
-    lines = [
-        f"{identifier or '(empty id)'}: duplicate id, {count} rows have it"
-        for identifier, count in counts[counts > 1].items()
-    ]
+    lines = []
+    for identifier in counts.index[counts > 1]:
+        rows = (np.flatnonzero(table[ID] == identifier) + 1).tolist()
+        shown = ", ".join(map(str, rows[:SHOWN])) + (", ..." if len(rows) > SHOWN else "")
+        lines.append(f"{_say(identifier)}: duplicate id, {len(rows)} rows have it (rows {shown}); keep one")
     lines += [
-        f"{identifier or '(empty id)'}: unknown id, not in the {expected_name}"
+        f"{_say(identifier)}: unknown id, not in the {expected_name}{_suffix_hint(identifier)}; correct or remove it"
         for identifier in counts.index
         if identifier not in wanted
     ]
     present = set(table[ID])
     return lines + [
-        f"{identifier}: missing id, the {expected_name} has it" for identifier in wanted if identifier not in present
+        f"{_say(identifier)}: missing id, the {expected_name} has it; add its row"
+        for identifier in wanted
+        if identifier not in present
+    ]
+
+
+def _say(identifier: str) -> str:
+    return identifier or "(empty id)"
+
+
+def _suffix_hint(identifier: str) -> str:
+    return (
+        "" if identifier.endswith((STUDY_SUFFIX, IMAGE_SUFFIX)) else f" (ids end in {STUDY_SUFFIX} or {IMAGE_SUFFIX})"
+    )
+
+
+def suffix_faults(identifiers: pd.Series) -> list[str]:
+    """A line for each id that is neither a study's nor an image's."""
+    return [
+        f"{_say(identifier)}: the id ends neither in {STUDY_SUFFIX} nor in {IMAGE_SUFFIX}; add the one that it is"
+        for identifier in identifiers
+        if not identifier.endswith((STUDY_SUFFIX, IMAGE_SUFFIX))
     ]
 
 
@@ -129,29 +159,46 @@ def group_faults(groups: pd.DataFrame, identifiers: pd.Series) -> pd.DataFrame:
     on_image = identifiers.str.endswith(IMAGE_SUFFIX).to_numpy()[row] & np.isin(label, STUDY_CLASSES)
     inverted = (boxes_xyxy[:, 2:] <= boxes_xyxy[:, :2]).any(axis=1)
     rules = (
-        (~known, True, f"the class must be one of {' '.join(CLASSES)}"),
-        (on_study, False, f"a study row takes {' '.join(STUDY_CLASSES)} only"),
-        (on_image, False, f"an image row takes {' '.join(IMAGE_CLASSES)} only"),
-        (~finite_score, True, "the confidence must be a finite number"),
-        (finite_score & ((score < 0) | (score > 1)), False, "the confidence must be between 0 and 1"),
-        (~finite_box, True, "the box must hold finite numbers"),
-        (located & finite_box & inverted, False, "the box has no area; it must be xmin ymin xmax ymax"),
+        (~known, True, f"the class must be one of {' '.join(CLASSES)}; rename or remove it"),
+        (on_study, False, f"a study row takes {' '.join(STUDY_CLASSES)} only; move the group"),
+        (on_image, False, f"an image row takes {' '.join(IMAGE_CLASSES)} only; move the group"),
+        (~finite_score, True, "the confidence must be a finite number; correct or remove the group"),
+        (
+            finite_score & ((score < 0) | (score > 1)),
+            False,
+            "the confidence must be between 0 and 1; rescale all alike",
+        ),
+        (~finite_box, True, "the box must hold finite numbers; correct or remove the group"),
+        (located & finite_box & inverted, False, NO_AREA),
         (
             known & ~located & finite_box & (boxes_xyxy != UNIT_BOX).any(axis=1),
             False,
-            "only opacity has a place; the box must be 0 0 1 1",
+            "only opacity has a place; the box must be 0 0 1 1, write that",
         ),
     )
     ids = identifiers.tolist()
     found = [
-        (at, f"{ids[at]}: {_show(*group)}: {rule}", fatal)
+        (at, f"{ids[at]}: {show_group(*group)}: {rule}", fatal)
         for broken, fatal, rule in rules
         for at, *group in groups[broken].itertuples(index=False)
     ]
     return pd.DataFrame(found, columns=["row", "line", "fatal"]).sort_values("row", kind="stable")
 
 
-def _show(label: str, *numbers: float) -> str:
+def unit_faults(groups: pd.DataFrame) -> list[str]:
+    """A line where every opacity box lies within one pixel, as fractions of an image do; 0 0 1 1 may mean no box."""
+    boxes_xyxy = groups.loc[groups["label"] == "opacity", BOX_COLUMNS].to_numpy()
+    boxes_xyxy = boxes_xyxy[(boxes_xyxy != UNIT_BOX).any(axis=1)]
+    if not len(boxes_xyxy) or not ((boxes_xyxy >= 0) & (boxes_xyxy <= 1)).all():
+        return []
+    return [
+        f"all {len(boxes_xyxy)} opacity box(es) lie within 0..1; boxes must be pixels of the original image: multiply "
+        "by its width and height"
+    ]
+
+
+def show_group(label: str, *numbers: float) -> str:
+    """A group as messages quote it."""
     return repr(" ".join([label, *(f"{number:.10g}" for number in numbers)]))
 
 
@@ -167,12 +214,12 @@ def validate(submission: Source, sample: Source) -> list[str]:
         return [str(fault)]
     faults = []
     if header != header_rule:
-        faults.append(f"header {','.join(header)!r}: it must be {','.join(header_rule)} as in the sample")
+        faults.append(f"header {','.join(header)!r}: it must be {','.join(header_rule)} as in the sample; write that")
     faults += id_faults(table, expected)
     empty = [not text.strip() for text in table[TEXT]]
-    faults += [f"{identifier}: the PredictionString is empty" for identifier in table[ID][empty]]
+    faults += [f"{identifier}: the PredictionString is empty; name its classes" for identifier in table[ID][empty]]
     groups, unreadable = read_groups(table)
-    return faults + unreadable + group_faults(groups, table[ID])["line"].tolist()
+    return faults + unreadable + group_faults(groups, table[ID])["line"].tolist() + unit_faults(groups)
 
 
 def _read_sample(sample: Source) -> tuple[list[str], pd.DataFrame]:
@@ -213,9 +260,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """List every fault on stdout and return 1, or say what is there and return 0."""
-    faults = validate(args.submission, args.sample)
+    faults, name = validate(args.submission, args.sample), f"{args.submission}: "
     if faults:
-        print(*faults, sep="\n")
+        print(*(name + fault.removeprefix(name) for fault in faults), sep="\n")
         return 1
     ids = read_submission(args.submission)[ID]
     studies = int(ids.str.endswith(STUDY_SUFFIX).sum())

@@ -10,18 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.evaluation.score import (
-    KEYS,
-    add_arguments,
-    average_precisions,
-    draw_weights,
-    find_units,
-    main,
-    match_classes,
-    read_rows,
-    read_solution,
-    score,
-)
+from cxr.evaluation.bootstrap import KEYS, average_precisions, draw_weights, find_units
+from cxr.evaluation.rows import match_classes, read_rows, read_solution
+from cxr.evaluation.score import add_arguments, main, score
 from cxr.faults import DataFault
 from cxr.labels import CLASSES, STUDY_CLASSES, STUDY_COLUMNS
 from cxr.submission_format import validate
@@ -104,9 +95,54 @@ def test_the_solution_itself_scores_one():
     assert score(table(SOLUTION), table(SOLUTION)) == dict.fromkeys(KEYS, 1.0)
 
 
-def test_confidence_of_the_solution_and_order_of_its_rows_do_not_matter():
-    shuffled = {key: SOLUTION[key].replace(" 1 0 0 1 1", " 0.3 0 0 1 1") for key in reversed(SOLUTION)}
+def test_the_order_of_the_solution_does_not_matter():
+    shuffled = {key: SOLUTION[key] for key in reversed(SOLUTION)}
     assert score(table(SUBMISSION), table(shuffled)) == pytest.approx(score(table(SUBMISSION), table(SOLUTION)))
+
+
+def random_files(seed, rows=12):
+    """Scores of one decimal, boxes on a coarse grid: ties, IoU of exactly .5, rows without groups, absent classes."""
+    rng = np.random.default_rng(seed)
+    truth, found = {}, {}
+    for number in range(rows):
+        study, image, kind = f"s{number}_study", f"i{number}_image", rng.integers(4)
+        truth[study] = f"{STUDY_CLASSES[kind]} 1 0 0 1 1"
+        found[study] = " ".join(f"{name} {rng.integers(1, 10) / 10} 0 0 1 1" for name in STUDY_CLASSES)
+        corner, size = rng.integers(0, 3, (6, 2)), rng.integers(1, 4, (6, 2))
+        boxes = [" ".join(map(str, [*low, *(low + extent)])) for low, extent in zip(corner, size, strict=True)]
+        count = rng.integers(0, 3)
+        truth[image] = " ".join(f"opacity 1 {box}" for box in boxes[:count]) or "none 1 0 0 1 1"
+        groups = [f"opacity {rng.integers(1, 10) / 10} {box}" for box in boxes[rng.integers(0, 3) :]]
+        found[image] = " ".join([f"none {rng.integers(1, 10) / 10} 0 0 1 1", *groups][: rng.integers(0, 8)])
+    order = rng.permutation(list(found)).tolist()
+    return {key: found[key] for key in order}, truth
+
+
+def podm_scores(submission, solution):
+    podm = pytest.importorskip("podm.metrics", reason="object-detection-metrics is not installed")
+
+    def boxes(rows, scored):
+        for key, text in rows.items():
+            tokens = text.split()
+            for start in range(0, len(tokens), 6):
+                label, *numbers = tokens[start : start + 6]
+                confidence, *corners = map(float, numbers)
+                yield podm.BoundingBox.of_bbox(key, label, *corners, confidence if scored else None)
+
+    above_half = np.nextafter(0.5, 1)  # podm asks for IoU >= threshold
+    found = podm.get_pascal_voc_metrics(list(boxes(solution, False)), list(boxes(submission, True)), above_half)
+    return {label: found[label].ap if label in found else math.nan for label in CLASSES}
+
+
+def test_every_class_of_random_submissions_equals_podm():
+    absent = 0
+    for seed in range(60):
+        submission, solution = random_files(seed)
+        result, expected = score(table(submission), table(solution)), podm_scores(submission, solution)
+        assert {key: result[key] for key in CLASSES} == pytest.approx(expected, abs=1e-9, nan_ok=True), seed
+        assert result["mAP"] == pytest.approx(np.nanmean(list(expected.values())), abs=1e-9)
+        absent += any(map(math.isnan, expected.values()))
+    assert 0 < absent < 60  # some solutions lack a class
 
 
 def test_ties_keep_the_order_of_the_submission():
@@ -227,6 +263,29 @@ def test_the_images_table_must_fit_the_solution():
     two = pd.concat([IMAGES, IMAGES[:1].assign(image_id="i5", patient_id="other")])
     with pytest.raises(DataFault, match="s1_study belongs to two patients"):
         score(table(SUBMISSION), table(SOLUTION), two, bootstrap=5)
+    with pytest.raises(DataFault, match="column 'patient_id' is missing; found image_id, study_id; it must hold"):
+        score(table(SUBMISSION), table(SOLUTION), IMAGES.drop(columns="patient_id"), bootstrap=5)
+    with pytest.raises(DataFault, match="its ids carry no _study or _image: remove these"):
+        score(table(SUBMISSION), table(SOLUTION), IMAGES.assign(image_id=IMAGES["image_id"] + "_image"), bootstrap=5)
+    with pytest.raises(DataFault, match="no patient_id for 2 ids of the solution, the first is s1_study"):
+        score(table(SUBMISSION), table(SOLUTION), IMAGES.assign(patient_id=[None, "q", "q", "r"]), bootstrap=5)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"image_id,study_id\ni1,s1\n", "column 'patient_id' is missing; found image_id, study_id"),
+        (b"", "not a readable CSV"),
+        ("image_id,study_id,patient_id\ni1,s1,\u00e4\n".encode("latin-1"), "not a readable CSV"),
+        (b"image_id,study_id,patient_id\n", "no patient_id for 8 ids of the solution"),
+        (b"image_id,study_id,patient_id\ni1,s1,\n", "no patient_id for 8 ids of the solution"),
+    ],
+)
+def test_a_broken_images_file_is_one_line(tmp_path, content, message):
+    (tmp_path / "images.csv").write_bytes(content)
+    with pytest.raises(DataFault, match=message) as caught:
+        score(table(SUBMISSION), table(SOLUTION), tmp_path / "images.csv", bootstrap=5)
+    assert str(caught.value).startswith(str(tmp_path / "images.csv")) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +308,12 @@ def test_what_has_no_meaning_is_not_scored(change, message):
         (pd.concat([table(SOLUTION), table(SOLUTION)[:1]]), "s1_study: duplicate id"),
         (table(SOLUTION | {"i1_image": "negative 1 0 0 1 1"}), "an image row takes"),
         (table({"i1": "none 1 0 0 1 1"}), "i1: the id ends neither in _study nor in _image"),
-        (table({"i1_image": ""}), "nothing to find"),
+        (table({"i1_image": ""}), "nothing to find; give the file with the true classes"),
+        (
+            table(SOLUTION | {"i1_image": "none 0.9 0 0 1 1"}),
+            "i1_image: 'none 0.9 0 0 1 1': 1 group.s. with a confidence other than 1.* submission and solution swapped",
+        ),
+        (table(SOLUTION | {"i1_image": "none 2 0 0 1 1"}), "the confidence must be between 0 and 1"),
     ],
 )
 def test_a_faulty_solution_is_refused(solution, message):
@@ -307,7 +371,7 @@ def test_the_command_says_what_it_resamples_and_what_it_tolerates(tmp_path, caps
     loud = table(SUBMISSION | {"i1_image": "none 3 0 0 1 1"})
     assert run(tmp_path, "--bootstrap", "5", submission=loud) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert "1 group(s) break the format" in lines[0] and "between 0 and 1" in lines[0]
+    assert "1 remark(s) on the format" in lines[0] and "between 0 and 1" in lines[0]
     assert lines[1] == "note: study rows and image rows are resampled separately; give --images to resample patients"
     assert run(tmp_path, "--images", "images") == 0
     assert "--images has no effect" in capsys.readouterr().err
@@ -320,16 +384,18 @@ def test_missing_duplicate_and_unknown_ids_are_a_line_each(tmp_path, capsys):
     output = capsys.readouterr()
     assert output.out == ""
     assert [line.removeprefix(f"{tmp_path / 'submission.csv'}: ") for line in output.err.splitlines()] == [
-        "s2_study: duplicate id, 2 rows have it",
-        "i9_image: unknown id, not in the solution",
-        "s1_study: missing id, the solution has it",
-        "i4_image: missing id, the solution has it",
+        "s2_study: duplicate id, 2 rows have it (rows 1, 8); keep one",
+        "i9_image: unknown id, not in the solution; correct or remove it",
+        "s1_study: missing id, the solution has it; add its row",
+        "i4_image: missing id, the solution has it; add its row",
     ]
 
 
 def test_faults_of_the_other_submission_and_of_the_solution_name_their_file(tmp_path, capsys):
     assert run(tmp_path, "--against", "other", other=table(SUBMISSION)[1:]) == 1
-    assert capsys.readouterr().err == f"{tmp_path / 'other.csv'}: s1_study: missing id, the solution has it\n"
+    assert capsys.readouterr().err == (
+        f"{tmp_path / 'other.csv'}: s1_study: missing id, the solution has it; add its row\n"
+    )
     assert run(tmp_path, solution=table(SOLUTION | {"i1_image": "lung 1 0 0 1 1"})) == 1
     assert capsys.readouterr().err.startswith(f"{tmp_path / 'solution.csv'}: i1_image: 'lung 1 0 0 1 1'")
 
@@ -339,3 +405,65 @@ def test_a_number_of_resamples_that_is_none_is_wrong_usage(tmp_path, capsys):
         run(tmp_path, "--bootstrap", "-3")
     assert caught.value.code == 2
     assert "resamples" in capsys.readouterr().err
+
+
+THRESHOLDS = pd.DataFrame({"class": CLASSES, "threshold": [0.8, 0.5, 0.5, 0.6, 0.75, 0.3]})
+
+
+def test_details_hold_the_classes_and_their_curves(tmp_path, capsys):
+    options = ("--details", str(tmp_path / "deep" / "details"), "--bootstrap", "20", "--images", "images")
+    assert run(tmp_path, *options) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert "opacity_F1" not in result and "coco_AP" not in result
+    classes = pd.read_csv(tmp_path / "deep" / "details" / "classes.csv").set_index("class")
+    assert classes.index.tolist() == list(KEYS)
+    assert classes["positives"].tolist()[:6] == [1, 1, 1, 1, 2, 3]
+    assert classes["AP"].to_dict() == pytest.approx({key: result[key] for key in KEYS})
+    assert classes["low"].to_dict() == pytest.approx({key: result[f"{key}_low"] for key in KEYS})
+    # without i1, which holds no box: ranked hit, hit, miss, two of three boxes at precision 1
+    assert classes.loc["opacity", "AP_boxed"] == pytest.approx(2 / 3)
+    assert classes.loc["opacity", "boxed_low"] <= 2 / 3 <= classes.loc["opacity", "boxed_high"]
+    assert classes["AP_boxed"].notna().sum() == 1
+    curves = pd.read_csv(tmp_path / "deep" / "details" / "curves.csv")
+    opacity = curves[curves["class"] == "opacity"]
+    assert opacity["score"].tolist() == [0.9, 0.5]
+    assert opacity["recall"].tolist() == pytest.approx([1 / 3, 2 / 3])
+    assert opacity["precision"].tolist() == pytest.approx([1 / 2, 2 / 3])
+    assert opacity["envelope"].tolist() == pytest.approx([2 / 3, 2 / 3])
+
+
+def test_kept_thresholds_add_precision_recall_and_f1(tmp_path, capsys):
+    THRESHOLDS.to_csv(tmp_path / "thresholds.csv", index=False)
+    options = ("--thresholds", str(tmp_path / "thresholds.csv"), "--details", str(tmp_path / "details"))
+    assert run(tmp_path, *options) == 0
+    result = json.loads(capsys.readouterr().out)
+    # opacity at .3: miss (.95), hit (.9), hit (.5); the box of score .2 does not count: 2 of 3 correct, 2 of 3 found
+    assert [result[f"opacity_{name}"] for name in ("precision", "recall", "F1")] == pytest.approx([2 / 3] * 3)
+    # negative at .8: a hit (.9) and a miss (.8); none at .75: a hit (.9) and a miss (.8), one of two found
+    assert [result[f"negative_{name}"] for name in ("precision", "recall", "F1")] == pytest.approx([1 / 2, 1, 2 / 3])
+    assert [result[f"none_{name}"] for name in ("precision", "recall", "F1")] == pytest.approx([1 / 2] * 3)
+    classes = pd.read_csv(tmp_path / "details" / "classes.csv").set_index("class")
+    assert classes.loc["none", "F1"] == 1 / 2 and classes["low"].isna().all()
+
+
+def test_coco_keys_are_marked_and_said_to_be_other_metrics(tmp_path, capsys):
+    assert run(tmp_path, "--coco") == 0
+    output = capsys.readouterr()
+    result = json.loads(output.out)
+    added = set(result) - set(KEYS)
+    assert added and all(key.startswith("coco_") for key in added)
+    assert {key: result[key] for key in KEYS} == pytest.approx(BY_HAND | {"mAP": sum(BY_HAND.values()) / 6})
+    assert output.err == "note: keys with coco_ are other metrics, not the competition's\n"
+
+
+def test_details_need_a_place_for_a_folder(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(DataFault, match="taken: no folder can be made there .*; name another"):
+        run(tmp_path, "--details", str(tmp_path / "taken"))
+
+
+def test_fractions_instead_of_pixels_are_said(tmp_path, capsys):
+    small = {key: text.replace("100", "1").replace("200", "0.2") for key, text in SUBMISSION.items()}
+    small = {key: text.replace("60", "0.6").replace("300 50", "0.3 0.5") for key, text in small.items()}
+    assert run(tmp_path, submission=table(small)) == 0
+    assert "opacity box(es) lie within 0..1" in capsys.readouterr().err

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from cxr.evaluation.voc import average_precision, match_detections, mean_average_precision, precision_recall
+from cxr.boxes import iou_xyxy
+from cxr.evaluation.voc import (
+    average_precision,
+    boxed_only,
+    match_detections,
+    mean_average_precision,
+    precision_recall,
+    restrict,
+)
 from cxr.labels import UNIT_BOX
 
 ABOVE_HALF = np.nextafter(0.5, 1)  # turns podm's "IoU >= threshold" into "IoU > .5"
@@ -189,6 +197,68 @@ def test_thousands_of_boxes_equal_podm():
     expected = podm_ap(detections, truths)
     assert 0.05 < expected < 0.95
     assert ap(detections, truths, 150) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_thousands_of_boxes_on_many_images_with_ties_equal_podm(seed):
+    # 50 to 3000 boxes on a grid of 10 px with scores of one decimal: hundreds of ties, IoU of exactly .5 among them
+    rng = np.random.default_rng(seed)
+    images, count = int(rng.integers(2, 60)), int(rng.choice([50, 1000, 3000]))
+
+    def boxes(number):
+        corner, size = rng.integers(0, 20, (number, 2)) * 10, rng.integers(1, 9, (number, 2)) * 10
+        return np.hstack([corner, corner + size]).tolist()
+
+    truths = [(int(rng.integers(images)), box) for box in boxes(rng.integers(20, 300))]
+    near = [(image, rng.integers(1, 11) / 10, [*box[:2], box[2] + 10, box[3]]) for image, box in truths]
+    detections = near + [(int(rng.integers(images)), rng.integers(1, 11) / 10, box) for box in boxes(count)]
+    expected = podm_ap(detections, truths)
+    assert 0 < expected < 1
+    assert ap(detections, truths, images) == pytest.approx(expected, abs=1e-9)
+
+
+def test_empty_sides_are_those_of_podm():
+    podm = pytest.importorskip("podm.metrics", reason="object-detection-metrics is not installed")
+    box = podm.BoundingBox.of_bbox(0, "c", *BOX, 0.9)
+    assert podm.get_pascal_voc_metrics([box], [], ABOVE_HALF)["c"].ap == ap([], [(0, BOX)]) == 0
+    assert math.isnan(podm.get_pascal_voc_metrics([], [box], ABOVE_HALF)["c"].ap)
+    assert math.isnan(ap([(0, 0.9, BOX)], []))
+    assert podm.get_pascal_voc_metrics([], [], ABOVE_HALF) == {}  # no class at all: nothing to compare
+
+
+def test_which_box_is_nearest_is_decided_by_the_same_numbers_as_everywhere_else():
+    # boxes of single detections: a hit if the highest IoU of `boxes.iou_xyxy` is above .5, to the last bit
+    rng = np.random.default_rng(3)
+    corner, size = rng.integers(0, 6, (2000, 2)), rng.integers(1, 6, (2000, 2))
+    one, other = np.split(np.hstack([corner, corner + size]) / 3, 2)
+    iou = iou_xyxy(one, other).diagonal()
+    assert (np.abs(iou - 0.5) < 1e-12).sum() >= 10
+    for threshold in (0.5, 0.3, float(np.sort(iou)[-50])):
+        image = np.arange(len(one))
+        matches = match_detections(image, np.ones(len(one)), one, image, other, len(one), threshold)
+        assert matches.hits.tolist() == np.flatnonzero(iou > threshold).tolist()
+
+
+@pytest.mark.parametrize(("image", "true_image"), [(-1, 0), (2, 0), (0, -1), (0, 2)])
+def test_an_image_number_out_of_range_is_refused(image, true_image):
+    with pytest.raises(ValueError, match=r"outside 0\.\.1"):
+        ap([(image, 0.9, BOX)], [(true_image, BOX)], 2)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_box_that_is_not_finite_is_refused(value):
+    with pytest.raises(ValueError, match="box is not finite"):
+        ap([(0, 0.9, (0, 0, value, 10))], [(0, BOX)])
+    with pytest.raises(ValueError, match="box is not finite"):
+        ap([(0, 0.9, BOX)], [(0, (0, value, 10, 10))])
+
+
+def test_boxed_images_only_is_easier():
+    # ranked: miss on the empty image 1, hit on image 0; without image 1 the hit comes first
+    matches = matches_of([(1, 0.9, BOX), (0, 0.8, BOX)], [(0, BOX)], 2)
+    assert average_precision(matches) == 1 / 2
+    assert average_precision(boxed_only(matches)) == 1
+    assert restrict(matches, np.array([False, True])).truths.sum() == 0
 
 
 def test_weights_of_one_change_nothing():

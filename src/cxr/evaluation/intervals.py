@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from cxr.evaluation.bootstrap import RESAMPLES, Units, average_precisions, percentiles, resample
 from cxr.evaluation.out_of_fold import Ground
-from cxr.evaluation.score import INTERVAL, RESAMPLES, Units, average_precisions, resample
-from cxr.evaluation.voc import Matches, mean_average_precision
+from cxr.evaluation.voc import Matches, mean_average_precision, restrict
 from cxr.labels import CLASSES, STUDY_CLASSES
 
 STUDIES, MEAN = "studies", "mAP"  # mean of the study classes, mean of all six
@@ -99,14 +99,6 @@ def split_folds(system: Sequence[Matches], folds: np.ndarray) -> list[list[Match
     return [[restrict(matches, folds == fold) for matches in system] for fold in np.unique(folds)]
 
 
-def restrict(matches: Matches, rows: np.ndarray) -> Matches:
-    """What concerns these rows (bool [R]). A detection takes boxes of its own row only, so hits stay hits."""
-    kept = rows[matches.image]
-    hits = matches.hits[kept[matches.hits]]
-    rank = np.cumsum(kept) - 1
-    return Matches(matches.scores[kept], matches.image[kept], rank[hits], np.where(rows, matches.truths, 0))
-
-
 def over_folds(values: np.ndarray) -> np.ndarray:
     """[systems x folds x resamples x 6 or more] to [systems x resamples x KEYS]: each class over folds, then means.
 
@@ -131,9 +123,7 @@ def difference(drawn: Drawn, one: int, other: int, key: str) -> Estimate:
 
 
 def _with_interval(value: float, values: np.ndarray) -> Estimate:
-    values = values[~np.isnan(values)]
-    low, high = np.percentile(values, INTERVAL) if len(values) else (np.nan, np.nan)
-    return Estimate(float(value), float(low), float(high))
+    return Estimate(float(value), *percentiles(values))
 
 
 def _six(matches: Matches | Sequence[Matches]) -> list[Matches]:

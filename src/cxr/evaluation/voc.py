@@ -6,7 +6,8 @@ only; weights of 0 and 1 score a subset.
 
 Rules (VOC 2010 development kit, `VOCevaldet.m`, section 3.4 of its manual; the competition's "Evaluation" page):
 
-- detections of a class are ranked by score over the whole set; ties keep the order in which they are given;
+- detections of a class are ranked by score over the whole set; ties keep the order in which they are given, which for a
+  submission is that of the file: row by row, and within a row by position (a stable sort, the same on every machine);
 - a detection belongs to the true box of its image with the highest IoU (the first of equals); it is correct if that IoU
   is *strictly* greater than .5 and no detection before it took the box; it does not turn to the second-best box;
 - precision is replaced by its envelope, the highest precision at this or any higher recall; AP is the area below.
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cxr.boxes import area_xyxy
+from cxr.compiled import compiled
 
 IOU_THRESHOLD = 0.5
 
@@ -52,50 +53,71 @@ def match_detections(
 
     `image` [D] and `true_image` [T] are image indices in 0..images-1; scores [D]; boxes [D x 4] and [T x 4] in the same
     unit. Classes without a place carry the unit box (0, 0, 1, 1), whose IoU with itself is 1. Raises ValueError for
-    scores that are NaN, since they have no rank.
+    scores that are NaN, since they have no rank, for boxes that are not finite and for image numbers out of range.
     """
     scores = np.asarray(scores, dtype=float)
     if np.isnan(scores).any():
         raise ValueError("a score is NaN; check predictions before they are matched")
-    order = np.argsort(-scores, kind="stable")
-    image = np.asarray(image, dtype=np.intp)[order]
-    true_image = np.asarray(true_image, dtype=np.intp)
+    image, true_image = (_image_numbers(each, images) for each in (image, true_image))
     by_image = np.argsort(true_image, kind="stable")
     truths = np.bincount(true_image, minlength=images)
-    boxes = np.asarray(boxes_xyxy, dtype=float).reshape(-1, 4)[order]
-    true_boxes = np.asarray(true_boxes_xyxy, dtype=float).reshape(-1, 4)[by_image]
-    box, iou = _nearest_truth(image, boxes, true_boxes, truths)
-    candidates = np.flatnonzero(iou > iou_threshold)
+    nearest = _nearest_truth(
+        image, _corners(boxes_xyxy), _corners(true_boxes_xyxy)[by_image], truths, float(iou_threshold)
+    )
+    order = np.argsort(-scores, kind="stable")
+    box = nearest[order]
+    candidates = np.flatnonzero(box >= 0)
     # Which box a detection belongs to does not depend on what is taken, so the first candidate of each box is its owner
     _, first = np.unique(box[candidates], return_index=True)
-    return Matches(scores[order], image, np.sort(candidates[first]), truths)
+    return Matches(scores[order], image[order], np.sort(candidates[first]), truths)
 
 
-def _nearest_truth(
-    image: np.ndarray, boxes_xyxy: np.ndarray, true_boxes_xyxy: np.ndarray, truths: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Index [D] and IoU [D] of the best true box of each detection's image; -1 and 0 where there is none.
+def _image_numbers(image: np.ndarray, images: int) -> np.ndarray:
+    image = np.ascontiguousarray(image, dtype=np.intp)
+    if len(image) and not 0 <= image.min() <= image.max() < images:
+        raise ValueError(f"an image number is outside 0..{images - 1}; give positions among the images")
+    return image
 
-    True boxes are sorted by image, truths [I] counts them. The loop runs over the position of a box within its image
-    (at most eight in the real data); each turn handles all detections at once.
+
+def _corners(boxes_xyxy: np.ndarray) -> np.ndarray:
+    boxes_xyxy = np.ascontiguousarray(boxes_xyxy, dtype=float).reshape(-1, 4)
+    if not np.isfinite(boxes_xyxy).all():
+        raise ValueError("a box is not finite; check predictions before they are matched")
+    return boxes_xyxy
+
+
+@compiled
+def _nearest_truth(image, boxes_xyxy, true_boxes_xyxy, truths, threshold):
+    """Index [D] of the true box with the highest IoU on each detection's image, -1 where that IoU is not above.
+
+    True boxes are sorted by image, truths [I] counts them. The arithmetic is that of `boxes.iou_xyxy`, to the bit.
     """
-    best, best_iou = np.full(len(image), -1), np.zeros(len(image))
-    first_box = np.cumsum(truths) - truths
-    area, true_area = area_xyxy(boxes_xyxy), area_xyxy(true_boxes_xyxy)
-    left = np.flatnonzero(truths[image] > 0)
-    position = 0
-    while len(left):
-        candidate = first_box[image[left]] + position
-        one, other = boxes_xyxy[left], true_boxes_xyxy[candidate]
-        sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
-        overlap = np.prod(np.clip(sides, 0, None), axis=1)
-        union = area[left] + true_area[candidate] - overlap
-        iou = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
-        better = iou > best_iou[left]
-        best[left[better]], best_iou[left[better]] = candidate[better], iou[better]
-        position += 1
-        left = left[truths[image[left]] > position]
-    return best, best_iou
+    nearest = np.full(len(image), -1)
+    last = np.cumsum(truths)
+    for at in range(len(image)):
+        x_min, y_min, x_max, y_max = boxes_xyxy[at]
+        area = max(x_max - x_min, 0.0) * max(y_max - y_min, 0.0)
+        best = threshold
+        for box in range(last[image[at]] - truths[image[at]], last[image[at]]):
+            left, top, right, bottom = true_boxes_xyxy[box]
+            overlap = max(min(x_max, right) - max(x_min, left), 0.0) * max(min(y_max, bottom) - max(y_min, top), 0.0)
+            union = area + max(right - left, 0.0) * max(bottom - top, 0.0) - overlap
+            if union > 0 and overlap / union > best:
+                best, nearest[at] = overlap / union, box
+    return nearest
+
+
+def restrict(matches: Matches, rows: np.ndarray) -> Matches:
+    """What concerns these images (bool [I]). A detection takes boxes of its own image only, so hits stay hits."""
+    kept = rows[matches.image]
+    hits = matches.hits[kept[matches.hits]]
+    rank = np.cumsum(kept) - 1
+    return Matches(matches.scores[kept], matches.image[kept], rank[hits], np.where(rows, matches.truths, 0))
+
+
+def boxed_only(matches: Matches) -> Matches:
+    """What concerns images that hold a true box, for the easier figure that leaves the others out."""
+    return restrict(matches, matches.truths > 0)
 
 
 def average_precision(matches: Matches, weights: np.ndarray | None = None) -> float:
