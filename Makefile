@@ -55,7 +55,7 @@ $(eval $(call stage,00_inputs,,phantom,-p solution_csv "$$(abspath $(SOLUTION))"
 $(eval $(call stage,01_dicom_to_png,00_inputs,images))
 $(eval $(call stage,02_explore,01_dicom_to_png,images))
 $(eval $(call stage,03_annotations_and_folds,01_dicom_to_png,folds))
-$(eval $(call stage,04_pretrain_nih,00_inputs,nih))
+$(eval $(call stage,04_pretrain_nih,01_dicom_to_png,nih))
 $(eval $(call stage,05_pretrain_rsna,04_pretrain_nih,images rsna yolo faster_rcnn))
 $(eval $(call stage,06_segment_lungs,01_dicom_to_png,lungs))
 $(eval $(call stage,07_train_yolo,03_annotations_and_folds 05_pretrain_rsna,yolo))

@@ -30,4 +30,4 @@ def test_a_wrong_setting_is_named(name, overrides, message):
 
 
 def test_section_values_are_plain():
-    assert section_values(PROFILES["demo"], ["folds"]) == {"folds": {"count": 2, "seed": 2021}}
+    assert section_values(PROFILES["demo"], ["folds"]) == {"folds": {"count": 2, "seed": 2021, "most_patients": 3}}

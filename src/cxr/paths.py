@@ -98,6 +98,33 @@ class Places:
         return self.tables / "failures.csv"
 
     @property
+    def duplicates_table(self) -> Path:
+        """Pairs of training images that show the same picture."""
+        return self.tables / "duplicates.csv"
+
+    @property
+    def refused_table(self) -> Path:
+        """Pictures of other data sets that are left out, because the competition has them too."""
+        return self.tables / "refused.csv"
+
+    @property
+    def fingerprints(self) -> Path:
+        """Hashes and thumbnails of the competition's pictures, train and test."""
+        return self.root / "cache" / "fingerprints.npz"
+
+    @property
+    def shortcuts_table(self) -> Path:
+        return self.tables / "shortcuts.csv"
+
+    @property
+    def subgroups_table(self) -> Path:
+        return self.tables / "subgroups.csv"
+
+    @property
+    def thresholds_table(self) -> Path:
+        return self.tables / "thresholds.csv"
+
+    @property
     def priors(self) -> Path:
         """Class frequencies and mean boxes of the training labels: what is predicted where a model cannot."""
         return self.tables / "priors.json"
@@ -158,6 +185,16 @@ class Places:
     @property
     def report(self) -> Path:
         return self.root / "report.html"
+
+    @property
+    def manifest(self) -> Path:
+        """What identifies this run, digests of its files included."""
+        return self.root / "manifest.json"
+
+    @property
+    def log(self) -> Path:
+        """A line a run, of all profiles."""
+        return self.submissions / "log.csv"
 
     def predictions(self, name: str) -> Path:
         return self.root / "predictions" / name

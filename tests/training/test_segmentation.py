@@ -34,7 +34,23 @@ def workspace(tmp_path, folder=None, settings=SETTINGS):
     run = open_workspace("demo", settings, str(tmp_path / "input"), str(tmp_path / "w"), str(tmp_path / "s"))
     companions = {SLUG: str(folder or "")}
     write_json({"data": "competition", "competition": "", "companions": companions}, run.places.inputs)
+    run.places.fingerprints.parent.mkdir(parents=True, exist_ok=True)  # of a competition with no picture
+    no_text = dict.fromkeys(("image_id", "part", "pixel_hash"), np.empty(0, str))
+    np.savez(run.places.fingerprints, thumbnails=np.empty((0, 64, 64), np.uint8), **no_text)
     return run
+
+
+def test_a_picture_that_the_competition_has_is_left_out(tmp_path, capsys):
+    run = workspace(
+        tmp_path, write_pictures(tmp_path / "masks", 12), "lungs.size=64 lungs.width=4 lungs.depth=3 lungs.epochs=1"
+    )
+    pixels = cv2.imread(str(tmp_path / "masks" / "Lung Segmentation" / "CXR_png" / "p7.png"), cv2.IMREAD_GRAYSCALE)
+    thumbnail = cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_AREA)[None]
+    known = {"image_id": ["t1"], "part": ["test"], "pixel_hash": ["0"]}
+    np.savez(run.places.fingerprints, thumbnails=thumbnail, **known)
+    assert train_lungs(run)["images"] == 11
+    assert f"note: {SLUG}: 1 of 12 pictures repeat the competition (0 train, 1 test)" in capsys.readouterr().out
+    assert pd.read_csv(run.places.refused_table)["image_id"].tolist() == ["p7"]
 
 
 def leave_older_results(places):

@@ -10,30 +10,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.data.duplicates import Pairs, duplicate_notes, group_images, same_picture_groups
+from cxr.data.duplicates import MOST_PATIENTS, Pairs, duplicate_notes, group_images, refuse_large_groups
+from cxr.data.labelled import LABELLED, check_labels, read_folds, read_labelled
+from cxr.data.leaks import check_known, check_leaks, exposed_shares, find_leaks, leak_words
 from cxr.faults import DataFault
-from cxr.labels import STUDY_CLASSES, STUDY_COLUMNS, parse_boxes
-from cxr.tables import FOLDS, Contract, check_table, read_csv, write_table
+from cxr.labels import STUDY_CLASSES
+from cxr.tables import FOLDS, check_table, write_table
 
 TRIES = 8  # orders of the groups; the most even result is kept
-LABELLED = Contract("table for folds", ("image_id", "study_id", "patient_id"), STUDY_CLASSES, key="image_id")
-BOX_SOURCES = ("has_box", "boxes", "label")  # each tells whether an image has a box; the first one found is used
-NAMES = {name.replace("_", ""): name for name in (*LABELLED.columns, *BOX_SOURCES, "pixel_hash")}
-NAMES |= {name.lower().replace(" ", ""): short for name, short in STUDY_COLUMNS.items()}
-NAMES |= {"studyinstanceuid": "study_id"}
+MOST_POINTS = 1.0  # percentage points that a fold's shares should differ from the whole
 
 
-def make_folds(table: pd.DataFrame, folds: int = 5, seed: int = 0, pairs: Pairs = ()) -> pd.DataFrame:
+def make_folds(
+    table: pd.DataFrame, folds: int = 5, seed: int = 0, pairs: Pairs = (), most_patients: int = MOST_PATIENTS
+) -> pd.DataFrame:
     """Give every image a fold; the FOLDS table, sorted by image_id.
 
     `table` has image_id, study_id, patient_id, the four classes as 1 / 0, has_box, and maybe pixel_hash; `pairs` are
     image ids of near copies. The result follows from the rows and the seed, not from the order of rows. DataFault when
-    there are fewer groups than folds, or a fold would hold no box.
+    pictures join more than `most_patients`, there are fewer groups than folds, or a fold would hold no box.
     """
     check_table(table, LABELLED, "images to fold")
-    _check_labels(table)
-    table = table.sort_values("image_id", ignore_index=True)
-    groups = group_images(table, list(pairs))
+    table, pairs = table.sort_values("image_id", ignore_index=True), list(pairs)
+    check_labels(table, "images to fold")
+    refuse_large_groups(table, pairs, most_patients)
+    groups = group_images(table, pairs)
     if groups.nunique() < folds:
         raise DataFault(
             f"{folds} folds need at least {folds} groups of patients, found {groups.nunique()}; "
@@ -50,20 +51,6 @@ def make_folds(table: pd.DataFrame, folds: int = 5, seed: int = 0, pairs: Pairs 
             "images in all; ask for fewer folds or add boxed images of other patients"
         )
     return check_table(result, FOLDS, "folds")
-
-
-def _check_labels(table: pd.DataFrame) -> None:
-    """Exactly one class a study, and the same one on all its images."""
-    classes = table[list(STUDY_CLASSES)]
-    wrong = ~(classes.isin([0, 1]).all(axis=1) & (classes.sum(axis=1) == 1))
-    if wrong.any():
-        raise DataFault(
-            f"image {table['image_id'][wrong].iloc[0]} and {wrong.sum() - 1} more have not exactly one 1 "
-            f"among {', '.join(STUDY_CLASSES)}; correct these rows"
-        )
-    differ = classes.groupby(table["study_id"]).nunique().max(axis=1) > 1
-    if differ.any():
-        raise DataFault(f"study {differ.index[differ][0]} has images with different labels; give all of them its label")
 
 
 def _counts(table: pd.DataFrame) -> pd.DataFrame:
@@ -95,34 +82,6 @@ def _spread(counts: pd.DataFrame, folds: int, salt: str) -> tuple[dict[str, int]
     return chosen, round(float((held**2).sum()), 12)
 
 
-def check_leaks(folds_table: pd.DataFrame, images_table: pd.DataFrame, pairs: Pairs = ()) -> None:
-    """Raise DataFault naming patients, studies or pictures that stand in more than one fold.
-
-    Patients and pictures are taken from the images table, which comes from the DICOM headers: a folds file of elsewhere
-    is checked against the truth, not against itself.
-    """
-    check_table(folds_table, FOLDS, "folds")
-    unknown = sorted(set(folds_table["image_id"]) - set(images_table["image_id"]))
-    if unknown:
-        raise DataFault(
-            f"{len(unknown)} image(s) of the folds are not in the images table ({', '.join(unknown[:3])}), "
-            "so leaks cannot be ruled out; make the folds again from this images table"
-        )
-    table = images_table.drop(columns=["fold", "group"], errors="ignore")
-    table = table.merge(folds_table[["image_id", "group", "fold"]], on="image_id")
-    copies = {image: group[0] for group in same_picture_groups(table, list(pairs)) for image in group}
-    table["picture"] = table["image_id"].map(copies)
-    for column, noun in {"patient_id": "patient", "study_id": "study", "picture": "picture"}.items():
-        spread = table.groupby(column)["fold"].agg(lambda folds: sorted(set(folds)))
-        crossing = spread[spread.map(len) > 1]
-        if len(crossing):
-            names = ", ".join(f"{name} in folds {' and '.join(map(str, held))}" for name, held in crossing[:3].items())
-            raise DataFault(
-                f"folds leak: {len(crossing)} {noun}(s) stand in several folds ({names}); "
-                "make the folds again, by `python -m cxr folds`"
-            )
-
-
 def balance_table(folds_table: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """A row a fold: images, studies, patients, share in percent of each class among studies and of boxed images."""
     joined = table.drop(columns="fold", errors="ignore").merge(folds_table[["image_id", "fold"]], on="image_id")
@@ -131,6 +90,34 @@ def balance_table(folds_table: pd.DataFrame, table: pd.DataFrame) -> pd.DataFram
     counts = by_fold[["image_id", "study_id", "patient_id"]].nunique()
     counts.columns = ["images", "studies", "patients"]
     return pd.concat([counts, studies.round(2), (by_fold["has_box"].mean() * 100).round(2).rename("boxed")], axis=1)
+
+
+def deviations(folds_table: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Percentage points by which the shares of a fold (row) differ from those of the whole set.
+
+    Columns: each class among studies; boxed images, and each class with and without a box, among images.
+    """
+    joined = table.drop(columns="fold", errors="ignore").merge(folds_table[["image_id", "fold"]], on="image_id")
+    studies, boxed = joined.drop_duplicates("study_id"), joined["has_box"].astype(bool)
+    cells = {"boxed": boxed}
+    for name in STUDY_CLASSES:
+        cells |= {f"{name}, boxed": (joined[name] == 1) & boxed, f"{name}, no box": (joined[name] == 1) & ~boxed}
+    cells = pd.DataFrame(cells)
+    parts = [
+        shares.groupby(part["fold"]).mean() - shares.mean()
+        for shares, part in ((studies[list(STUDY_CLASSES)].astype(float), studies), (cells.astype(float), joined))
+    ]
+    return pd.concat(parts, axis=1) * 100
+
+
+def deviation_notes(table: pd.DataFrame) -> list[str]:
+    """The largest entry of `deviations`, with a warning where it is more than it should be."""
+    fold, name = table.abs().round(6).stack().idxmax()  # rounded, so that ties fall alike on every machine
+    value = table.at[fold, name]
+    warning = "" if abs(value) <= MOST_POINTS else f"; more than {MOST_POINTS:g}: scores of the folds differ for it"
+    return [
+        f"largest deviation of a fold from the whole: {value:+.2f} percentage points ({name}, fold {fold}){warning}"
+    ]
 
 
 def balance_notes(balance: pd.DataFrame) -> list[str]:
@@ -142,61 +129,6 @@ def balance_notes(balance: pd.DataFrame) -> list[str]:
     ]
 
 
-def read_labelled(csv: str | Path) -> tuple[pd.DataFrame, list[str]]:
-    """An images table with labels, in our names or in those of the competition's files and of published fold files.
-
-    Rows without any label (test images, other sources) are left out. Returns what `make_folds` wants, and findings.
-    """
-    read_csv(csv)  # complains in words about a missing or unreadable file
-    raw = pd.read_csv(csv, dtype=str)  # ids of digits alone must stay text
-    table = _our_names(raw)
-    source = next((name for name in BOX_SOURCES if name in table.columns), None)
-    missing = [name for name in LABELLED.columns if name not in table.columns]
-    missing += [] if source else [" or ".join(BOX_SOURCES)]
-    if missing:
-        raise DataFault(
-            f"{csv}: column {', '.join(missing)} is missing; found {', '.join(raw.columns)}. Folds need "
-            "image_id, study_id, patient_id, the four classes, and one of " + ", ".join(BOX_SOURCES)
-        )
-    unlabelled = table[list(STUDY_CLASSES)].isna().all(axis=1)
-    notes = [f"{csv}: {unlabelled.sum()} row(s) without a label are left out"] if unlabelled.any() else []
-    table = table[~unlabelled].reset_index(drop=True)
-    if table.empty:
-        raise DataFault(f"{csv}: no row has a label in {', '.join(STUDY_CLASSES)}; folds are made from training images")
-    check_table(table, LABELLED, csv)
-    table[list(STUDY_CLASSES)] = table[list(STUDY_CLASSES)].astype(float)
-    table["has_box"] = [
-        _has_box(source, text, f"{csv}: image {image_id}")
-        for image_id, text in zip(table["image_id"], table[source], strict=True)
-    ]
-    return table, notes
-
-
-def _our_names(table: pd.DataFrame) -> pd.DataFrame:
-    """Rename known aliases, whatever their case, spaces and underscores; a column that has our name already wins."""
-    renamed = {}
-    for column in table.columns:
-        name = NAMES.get(column.lower().replace(" ", "").replace("_", ""))
-        if name and name not in table.columns and name not in renamed.values():
-            renamed[column] = name
-    return table.rename(columns=renamed)
-
-
-def _has_box(source: str, text: object, place: str) -> bool:
-    """Read one cell of has_box (1 or true), boxes (a literal) or label (`opacity ...` or `none ...`)."""
-    if source == "boxes":
-        return len(parse_boxes(text)) > 0
-    word = str(text).strip().lower().split(" ")[0]
-    known = (
-        {"opacity": True, "none": False}
-        if source == "label"
-        else {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
-    )
-    if word not in known:
-        raise DataFault(f"{place}: {source} is {text!r}, expected one of {', '.join(known)}; correct that row")
-    return known[word]
-
-
 def _number_of_folds(text: str) -> int:
     if not text.isdigit() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of folds, which is a whole number from 2 on")
@@ -204,20 +136,55 @@ def _number_of_folds(text: str) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`IMAGES_CSV OUT.csv [--folds N] [--seed S]`, or `IMAGES_CSV --check FOLDS_CSV`."""
     parser.add_argument("images_csv", type=Path, metavar="IMAGES_CSV", help="images with labels; pixels are not needed")
-    parser.add_argument("out", type=Path, metavar="OUT.csv", help="image_id, study_id, patient_id, group, fold")
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument(
+        "out", type=Path, nargs="?", metavar="OUT.csv", help="image_id, study_id, patient_id, group, fold"
+    )
+    task.add_argument(
+        "--check", type=Path, metavar="FOLDS_CSV", help="make none, but list what leaks in these (image_id, fold)"
+    )
     parser.add_argument("--folds", type=_number_of_folds, default=5, help="how many (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="order in which groups are dealt out (default 0)")
+    parser.add_argument(
+        "--most-patients",
+        type=int,
+        default=MOST_PATIENTS,
+        metavar="N",
+        help="that pictures may join to one group (default %(default)s)",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
+    """Make folds, check them and print their balance; or check those of elsewhere: 1 if anything leaks."""
     table, notes = read_labelled(args.images_csv)
-    folds = make_folds(table, args.folds, args.seed)
+    if args.check:
+        return _check(args.check, table)
+    folds = make_folds(table, args.folds, args.seed, most_patients=args.most_patients)
     check_leaks(folds, table)
     write_table(folds, args.out, FOLDS)
     balance = balance_table(folds, table)
     print(balance.to_string())
-    for note in [*notes, *duplicate_notes(table), *balance_notes(balance)]:
+    for note in [*notes, *duplicate_notes(table), *balance_notes(balance), *deviation_notes(deviations(folds, table))]:
         print(f"note: {note}")
     print(f"{args.out}: {len(folds)} images in {args.folds} folds, no patient crosses")
     return 0
+
+
+def _check(folds_csv: Path, table: pd.DataFrame) -> int:
+    """Print one line a leak of a folds file."""
+    folds = read_folds(folds_csv)
+    check_known(folds, table, folds_csv)
+    leaks = find_leaks(folds, table)
+    for leak in leaks.itertuples():
+        print(f"{leak.kind} {leak_words(leak)}")
+    for fold, share in exposed_shares(folds, table, leaks).items():
+        print(f"fold {fold}: {share:.1%} of its images share a patient or a study with another fold")
+    missing = len(table) - folds["image_id"].nunique()
+    if missing:
+        print(f"note: {folds_csv}: {missing} image(s) of the images table have no fold")
+    counts = leaks["kind"].value_counts()
+    words = ", ".join(f"{count} {kind}(s)" for kind, count in counts.items()) or "no patient, study or copied picture"
+    print(f"{folds_csv}: {words} in several of {folds['fold'].nunique()} folds")
+    return 1 if len(leaks) else 0

@@ -7,7 +7,7 @@ second call for the same files, size and code reads it instead of decoding again
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +40,22 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+class Rows:
+    """Some rows of a large, mostly memory-mapped array, without copying them: index and length like the array's."""
+
+    def __init__(self, pixels: np.ndarray, rows: np.ndarray):
+        self.pixels, self.rows = pixels, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
+        return self.pixels[self.rows[index]]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self.pixels[row] for row in self.rows)
 
 
 def load_gray(path: str | Path) -> np.ndarray:

@@ -9,15 +9,18 @@ from cxr.boxes import scale_xyxy
 from cxr.data.box_table import true_boxes
 from cxr.data.coco import to_coco
 from cxr.data.draw import hash_order
-from cxr.data.duplicates import duplicate_notes
-from cxr.data.folds import balance_notes, balance_table, check_leaks, make_folds
+from cxr.data.duplicates import as_pairs, conflict_notes, duplicate_notes, find_duplicates
+from cxr.data.external import copies_in_test
+from cxr.data.fingerprints import flat_notes, training_thumbnails, without_flat, write_fingerprints
+from cxr.data.folds import balance_notes, balance_table, deviation_notes, deviations, make_folds
+from cxr.data.leaks import check_run
 from cxr.data.siim import read_image_level, training_table
 from cxr.faults import DataFault
 from cxr.images.convert import Wanted, convert_files
 from cxr.images.files import STATE
 from cxr.images.pool import worker_count
 from cxr.labels import STUDY_CLASSES
-from cxr.tables import BOX_COLUMNS, BOXES, FAILURES, FOLDS, IMAGES, read_table, write_table
+from cxr.tables import BOX_COLUMNS, BOXES, FAILURES, FOLDS, IMAGES, read_table, write_csv, write_table
 from cxr.workspace import Workspace, write_json
 
 LABEL_COLUMNS = [*STUDY_CLASSES, "has_box", "role"]
@@ -27,6 +30,7 @@ def convert_training(workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Stage 01: every training DICOM to the uint8 cache, and PNG if the profile says so. Images and failures tables.
 
     A file that cannot be read is a row of `failures.csv` and missing from training; if none can be read, DataFault.
+    Fingerprints of the training and the test pictures are left for the stages that look for copies.
     """
     places, settings = workspace.places, workspace.profile.images
     labels, _ = training_table(workspace.competition)
@@ -59,6 +63,7 @@ def convert_training(workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     images["has_box"] = images["has_box"].astype(int)
     write_table(failures, places.failures_table, FAILURES)
     write_table(images, places.images_table, IMAGES)
+    write_fingerprints(workspace, images)
     return images, failures
 
 
@@ -93,23 +98,35 @@ def load_training(workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame, np.
 
 
 def annotate_and_fold(workspace: Workspace) -> tuple[pd.DataFrame, list[str]]:
-    """Stage 03: true boxes, folds that keep patients and copies together (checked), COCO file, priors.
+    """Stage 03: true boxes, folds that keep patients and copies together, COCO file, priors, table of copies.
 
-    Returns the balance of the folds and one line a finding.
+    The written folds are checked for leaks from headers and pixels; those that leak do not stay. Returns the balance of
+    the folds and one line a finding.
     """
     places, settings = workspace.places, workspace.profile.folds
     images = read_table(places.images_table, IMAGES)
     image_level = read_image_level(workspace.competition / "train_image_level.csv")
     image_level = image_level[image_level["image_id"].isin(images["image_id"])].reset_index(drop=True)
     boxes, notes = true_boxes(image_level, images)
-    folds = make_folds(images, settings.count, settings.seed)
-    check_leaks(folds, images)
+    thumbnails = training_thumbnails(workspace, images)
+    comparable = without_flat(images, thumbnails)
+    duplicates = find_duplicates(comparable, thumbnails)
+    write_csv(duplicates, places.duplicates_table)
+    folds = make_folds(comparable, settings.count, settings.seed, as_pairs(duplicates), settings.most_patients)
     write_table(boxes, places.boxes_table, BOXES)
     write_table(folds, places.folds_table, FOLDS)
+    try:
+        check_run(workspace)
+    except DataFault:
+        places.folds_table.unlink()
+        raise
     write_json(to_coco(image_level, images), places.coco)
     write_json(priors(images, boxes), places.priors)
     balance = balance_table(folds, images)
-    return balance, [*notes, *duplicate_notes(images), *balance_notes(balance)]
+    notes += [*duplicate_notes(comparable, as_pairs(duplicates)), *conflict_notes(duplicates)]
+    notes += copies_in_test(workspace, comparable, thumbnails)
+    notes += [*flat_notes(images, comparable), *balance_notes(balance), *deviation_notes(deviations(folds, images))]
+    return balance, notes
 
 
 def priors(images: pd.DataFrame, boxes: pd.DataFrame) -> dict:

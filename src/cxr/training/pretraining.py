@@ -15,21 +15,23 @@ import torch
 from torch import Tensor
 
 from cxr.data.draw import draw_patients, hold_out
+from cxr.data.external import refuse_repeats
 from cxr.data.multilabel import multilabel_loader
 from cxr.data.nih import FINDINGS, read_nih
-from cxr.data.pictures import cache_pictures
+from cxr.data.pictures import Rows, cache_pictures
 from cxr.data.rsna import cache_rsna, read_rsna
 from cxr.data.yolo_labels import write_yolo
 from cxr.images.pool import worker_count
 from cxr.images.resize import to_cache_size
 from cxr.models.backbones import load_backbone
 from cxr.models.classifiers import MultiLabelNet
+from cxr.provenance import data_digest
 from cxr.training import yolo
 from cxr.training.cross_validation import configuration, run_once
 from cxr.training.faster_rcnn import train_faster_rcnn
 from cxr.training.fit import Recipe, Stage, fit
 from cxr.training.losses import multilabel_losses
-from cxr.training.runs import data_digest, leave_absent, load_state
+from cxr.training.runs import leave_absent, load_state
 from cxr.training.start import NIH, RSNA, Start, find_start, source_name
 from cxr.workspace import Workspace
 
@@ -46,11 +48,14 @@ CODE = {
 
 
 class Pictures(NamedTuple):
-    """A companion data set that was read: uint8 [N x S x S], row i for row i of `images`; boxes may be empty."""
+    """A companion data set that was read, less what the competition has too; `boxes` may be empty.
+
+    pixels: uint8 [N x S x S], row i for row i of `images`; an array, or chosen rows of one that stays on disk.
+    """
 
     images: pd.DataFrame
     boxes: pd.DataFrame
-    pixels: np.ndarray
+    pixels: np.ndarray | Rows
     held_out: np.ndarray  # bool [N]
 
 
@@ -89,9 +94,21 @@ def load_nih(workspace: Workspace) -> Pictures | str:
     read, failures = cache_pictures(files, list(table["image_id"]), s.size, cache, workers)
     _tell(failures)
     images = table.drop(columns=["path"]).merge(read, on="image_id", validate="one_to_one")
+    images, pixels = _without_repeats(workspace, NIH, images, cache)
     if len(images) < FEWEST_IMAGES or images["patient_id"].nunique() < 2:
         return f"{folder} has {len(images)} readable pictures in the train_val part, {FEWEST_IMAGES} are needed"
-    return Pictures(images, pd.DataFrame(), np.load(cache, mmap_mode="r"), hold_out(images["patient_id"], HELD_OUT))
+    return Pictures(images, pd.DataFrame(), pixels, hold_out(images["patient_id"], HELD_OUT))
+
+
+def _without_repeats(
+    workspace: Workspace, source: str, images: pd.DataFrame, cache: Path
+) -> tuple[pd.DataFrame, np.ndarray | Rows]:
+    """The images and pixels that the competition does not have; all of them mostly."""
+    if images.empty:
+        return images, np.empty((0, 1, 1), np.uint8)
+    pixels = np.load(cache, mmap_mode="r")
+    kept = refuse_repeats(workspace, source, images, pixels)
+    return (images, pixels) if kept.all() else (images[kept].reset_index(drop=True), Rows(pixels, np.flatnonzero(kept)))
 
 
 def train_labels(
@@ -171,6 +188,7 @@ def load_rsna(workspace: Workspace) -> Pictures | str:
     cache, workers = workspace.places.companion_cache("rsna", size), worker_count(workspace.profile.images.workers)
     images, failures = cache_rsna(folder, images, size, cache, workers)
     _tell(failures)
+    images, pixels = _without_repeats(workspace, RSNA, images, cache)
     boxed = images["has_box"] == 1
     if boxed.sum() < FEWEST_BOXED:
         return f"{folder} has {boxed.sum()} readable pictures with a box, {FEWEST_BOXED} are needed"
@@ -178,7 +196,7 @@ def load_rsna(workspace: Workspace) -> Pictures | str:
     held_out = np.zeros(len(images), bool)
     for part in (boxed.to_numpy(), ~boxed.to_numpy()):  # apart, so that both sides have some of each
         held_out[part] = hold_out(images["patient_id"][part], HELD_OUT)
-    return Pictures(images, boxes, np.load(cache, mmap_mode="r"), held_out)
+    return Pictures(images, boxes, pixels, held_out)
 
 
 def _tell(failures: pd.DataFrame) -> None:

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cxr.data.draw import hold_out
+from cxr.data.external import refuse_repeats
 from cxr.data.masks import SLUG, load_pairs, lung_loader, read_lung_masks
 from cxr.models.segmenters import UNet, lung_probabilities
+from cxr.provenance import data_digest
 from cxr.training.cross_validation import configuration, run_once
 from cxr.training.fit import Recipe, Stage, fit
 from cxr.training.losses import dice_loss
-from cxr.training.runs import data_digest, leave_absent
+from cxr.training.runs import leave_absent
 from cxr.training.start import LUNGS, Start, source_name
 from cxr.workspace import Workspace
 
@@ -52,6 +54,12 @@ def train_lungs(workspace: Workspace) -> dict | None:
             workspace, f"{folder} has {len(pairs)} usable pictures with a lung mask, {FEWEST} are needed"
         )
     pixels, masks = load_pairs(pairs, workspace.profile.lungs.size)
+    kept = refuse_repeats(workspace, source_name(workspace, LUNGS), pairs, pixels)
+    pairs, pixels, masks = pairs[kept].reset_index(drop=True), pixels[kept], masks[kept]
+    if len(pairs) < FEWEST:
+        return _do_without(
+            workspace, f"{folder} has {len(pairs)} pictures that the competition has not, {FEWEST} are needed"
+        )
     data = data_digest(pairs[["image_id", "patient_id"]], pixels, masks)
     config = configuration(workspace.profile.lungs, FROM_NOTHING, data, CODE)
 
