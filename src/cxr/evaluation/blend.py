@@ -6,28 +6,27 @@ do not show a choice to be better than the published constants, those stay (`sea
 fold's AP, since folds with constants of their own have scores on a scale of their own.
 """
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
-from cxr.data.prepare import load_training
-from cxr.evaluation.intervals import Drawn, Estimate, difference, draw, estimate
+from cxr.evaluation.blend_calibration import calibration_lines
+from cxr.evaluation.blend_inputs import load_predictions, training_sources
+from cxr.evaluation.blend_notes import data_notes, gain_notes
+from cxr.evaluation.ensemble import OutOfFold, System, draw_distinct
+from cxr.evaluation.intervals import Drawn, Estimate, difference, estimate
 from cxr.evaluation.out_of_fold import match_opacity
-from cxr.evaluation.search import OutOfFold, Step, System, search, search_steps, without_steps
-from cxr.faults import DataFault
-from cxr.labels import CLASSES, STUDY_CLASSES
-from cxr.prediction.constants import Constants, starting_constants
-from cxr.prediction.members import Member, read_members, refuse_sources
+from cxr.evaluation.search import search, too_few
+from cxr.evaluation.steps import Step, search_steps
+from cxr.prediction.constants import Constants, published_by, starting_constants
+from cxr.prediction.members import Member
 from cxr.profiles import Fusion
-from cxr.tables import BOXES, IMAGE_SCORES, STUDY_SCORES, Contract, read_table, write_csv, write_table
+from cxr.tables import BOXES, STUDY_SCORES, write_csv, write_table
 from cxr.workspace import Workspace, write_json
-
-TOO_GOOD = 0.15  # AP by which a member may stand above all our own before we ask how its rows were made
-FEEDING = ("pretrain_", "lungs")  # beginnings of run folders that the joined models start from
 
 
 def tune_blend(workspace: Workspace, detectors: Sequence[str], classifiers: Sequence[str]) -> dict:
@@ -42,19 +41,22 @@ def tune_blend(workspace: Workspace, detectors: Sequence[str], classifiers: Sequ
     own = starting_constants(settings, detectors, classifiers)
     start = starting_constants(settings, list(data.detections), list(data.scores))
     steps = search_steps(start)
-    paths = [search(data, steps, start, folds, settings.tune) for folds in _parts(data.folds)]
+    tuned = tunable(data, steps, settings)
+    parts = _parts(data.folds)
+    paths = [search(data, steps, start, *both) for both in zip(parts, tuned.names, strict=True)]
     result = {"constants": asdict(paths[0][-1])}
     if members:
-        alone = search(data, search_steps(own), own, data.folds, settings.tune)
+        alone = search(data, search_steps(own), own, data.folds, tuned.names[0])
         result["constants_without_members"] = asdict(alone[-1])
     systems = [data.nested([path[turn] for path in paths[1:]]) for turn in range(len(steps) + 1)]
     measured = measure(data, steps, systems, data.predict(start), settings.resamples)
-    for line, step, after in zip(measured["steps"], steps, range(1, len(steps) + 1), strict=True):
-        line["chosen"] = _fields(paths[0][after], step)
-        line["chosen_by_fold"] = [_fields(path[after], step) for path in paths[1:]]
+    for turn, (line, step) in enumerate(zip(measured["steps"], steps, strict=True)):
+        line |= _choice(step, start, paths[0][turn : turn + 2], tuned.reasons.get(step.name, ""))
+        line["chosen_by_fold"] = [_fields(path[turn + 1], step) for path in paths[1:]]
+    result["calibration"] = calibration_lines(data, paths[0][-1])
     result["members"] = [_member_line(member, paths[0][-1]) for member in members]
     result |= {"training_sources": sources, **measured, "tuned": settings.tune}
-    result["notes"] = [*_data_notes(data, members, sources, settings.tune), *_gain_notes(result)]
+    result["notes"] = [*data_notes(data, members, sources, settings.tune), *gain_notes(result)]
     write_fused(workspace.places.fused, systems[-1])
     write_json(result, workspace.places.blend)
     for line in result["notes"]:
@@ -62,53 +64,26 @@ def tune_blend(workspace: Workspace, detectors: Sequence[str], classifiers: Sequ
     return result
 
 
-def load_predictions(
-    workspace: Workspace, detectors: Sequence[str], classifiers: Sequence[str]
-) -> tuple[OutOfFold, list[Member]]:
-    """Everybody's out-of-fold predictions, our own and the members'."""
-    images, truth, _ = load_training(workspace)
-    places = workspace.places
-    detections = {name: _read_own(places.predictions(name) / "out_of_fold.csv", BOXES, images) for name in detectors}
-    scores = {
-        name: _read_own(places.predictions(name) / "out_of_fold_images.csv", IMAGE_SCORES, images)
-        for name in classifiers
-    }
-    members = read_members(places.members, images, taken=[*detectors, *classifiers])
-    detections |= {member.name: member.on(images) for member in members if member.is_detector}
-    scores |= {member.name: member.on(images) for member in members if not member.is_detector}
-    return OutOfFold(images, truth, detections, scores), members
+class Tunable(NamedTuple):
+    """Which steps may be tuned: names for each of `_parts`, and for the rest why not, by name."""
+
+    names: list[set[str]]
+    reasons: dict[str, str]
 
 
-def _read_own(path: Path, contract: Contract, images: pd.DataFrame) -> pd.DataFrame:
-    """Our own out-of-fold table: about these images and no others; class scores about all of them."""
-    if not path.is_file():
-        raise DataFault(f"{path}: not there yet; run the notebook that trains {path.parent.name} first, or `make all`")
-    table = read_table(path, contract)
-    unknown = ~table["image_id"].isin(images["image_id"])
-    lacking = contract is IMAGE_SCORES and len(table) < len(images)
-    if unknown.any() or lacking:
-        raise DataFault(
-            f"{path}: {unknown.sum()} rows about images that are not in training, {len(table)} rows for {len(images)} "
-            f"images; run the notebook that trains {path.parent.name} again"
-        )
-    return table
+def tunable(data: OutOfFold, steps: Sequence[Step], settings: Fusion) -> Tunable:
+    """Where a part holds too few patients of a class, its step keeps the published constants.
 
-
-def training_sources(workspace: Workspace, names: Sequence[str] | None = None) -> dict[str, list[str]]:
-    """`training_sources` of every run folder below `models/`, by model; empty where a run recorded none.
-
-    With `names` only those models and what feeds them (pretraining, lungs) count: other systems may train on what
-    they like, as long as they stay out of the blend. Raises DataFault when one names BIMCV, RICORD or COVIDx.
+    The constants that are kept fall back with any part: what they gain was not measured otherwise. A part never asks
+    how many there are in the fold that it leaves out.
     """
-    root, found = workspace.places.root / "models", {}
-    for path in sorted([*root.glob("*/run.json"), *root.glob("*/fold_*/run.json")]):
-        name = path.relative_to(root).parts[0]
-        if names is not None and name not in names and not name.startswith(FEEDING):
-            continue
-        sources = json.loads(path.read_text()).get("training_sources") or []
-        refuse_sources(path, sources, f"train {name} from other weights or data")
-        found[name] = sorted({*found.get(name, []), *sources})
-    return found
+    parts = _parts(data.folds)
+    if not settings.tune:
+        return Tunable([set() for _ in parts], {})
+    found = {step.name: [too_few(data, step, part, settings.least_patients) for part in parts] for step in steps}
+    names = [{name for name, reasons in found.items() if not reasons[part]} for part in range(len(parts))]
+    reasons = {name: next(filter(None, reasons), "") for name, reasons in found.items()}
+    return Tunable([names[0] - {name for name, reason in reasons.items() if reason}, *names[1:]], reasons)
 
 
 def _parts(folds: Sequence[int]) -> list[list[int]]:
@@ -127,7 +102,7 @@ def measure(
     last, start = len(systems) - 1, len(systems)
     for table in data.detections.values():
         matched.append([*matched[last][:-1], match_opacity(data.ground, table)])
-    drawn = draw(matched, data.ground.patient, resamples, data.ground.fold)
+    drawn = draw_distinct(matched, data.ground.patient, resamples, data.ground.fold)
     lines = [
         {"step": step.name, "metric": step.metric, **_compare(drawn, turn + 1, turn, step.metric, "before", "after")}
         for turn, step in enumerate(steps)
@@ -167,65 +142,24 @@ def _fields(constants: Constants, step: Step) -> dict:
     return {name: getattr(constants, name) for name in step.fields}
 
 
+def _choice(step: Step, start: Constants, ends: Sequence[Constants], fallback: str) -> dict:
+    """What a step chose on all folds, where that comes from, and who published it."""
+    before, after = (_fields(constants, step) for constants in ends)
+    published = _fields(step.start(ends[0]), step)
+    origin = "published" if after == published else "switched off" if after == before else "tuned"
+    return {
+        "chosen": after,
+        "origin": origin,
+        "published": published,
+        "published_by": published_by(after),
+        "fallback": fallback,
+    }
+
+
 def _member_line(member: Member, constants: Constants) -> dict:
     weights = constants.box_weights if member.is_detector else constants.class_weights
     sources = "not declared" if member.sources is None else list(member.sources)
     return {"name": member.name, "kind": member.kind, "training_sources": sources, "weight": weights[member.name]}
-
-
-def _data_notes(data: OutOfFold, members: Sequence[Member], sources: dict[str, list[str]], tuned: bool) -> list[str]:
-    """What the reader of the figures should know about what went in."""
-    notes = [] if tuned else ["fusion.tune is off: the published constants are taken over, all models alike"]
-    notes += [f"{name}: found no box on any training image" for name, each in data.detections.items() if each.empty]
-    for kind, given in (("detector", data.detections), ("classifier", data.scores)):
-        if len(given) == 1:
-            notes.append(f"{next(iter(given))} is the only {kind}: nothing to weigh against it")
-    notes += _absent_classes(data)
-    notes += [f"{name}: its runs recorded no training sources" for name, given in sources.items() if not given]
-    return notes + [line for member in members for line in member.notes] + _too_good(data, members)
-
-
-def _absent_classes(data: OutOfFold) -> list[str]:
-    ground, notes = data.ground, []
-    image_fold = ground.fold[len(ground.studies) :]
-    boxed = ground.image_rows.index.isin(ground.boxes["image_id"])
-    present = [ground.classes == index for index in range(len(STUDY_CLASSES))] + [ground.empty, boxed]
-    for name, has in zip(CLASSES, present, strict=True):
-        folds = ground.fold[: len(ground.studies)] if name in STUDY_CLASSES else image_fold
-        without = [str(fold) for fold in data.folds if not has[folds == fold].any()]
-        if len(without) == len(data.folds):
-            notes.append(f"{name}: nobody in the training images has it; it counts in no mean")
-        elif without:
-            notes.append(f"{name}: fold {', '.join(without)} has none; AP of {name} is the mean of the other folds")
-    return notes
-
-
-def _too_good(data: OutOfFold, members: Sequence[Member]) -> list[str]:
-    """A member far above all our own models may have been trained on the images that it is tuned on."""
-    names, notes = {member.name for member in members}, []
-    first = without_steps(starting_constants(Fusion(), list(data.detections), list(data.scores)))
-    kinds = ((data.detections, "box_weights", "opacity"), (data.scores, "class_weights", "studies"))
-    for given, weights, metric in kinds if members else ():
-        alone = {name: data.value(replace(first, **{weights: {name: 1.0}}), metric, data.folds) for name in given}
-        own = max(value for name, value in alone.items() if name not in names)
-        notes += [
-            f"member {name}: its {metric} AP of {alone[name]:.3f} is far above our best, {own:.3f}; make sure that "
-            "each row was predicted by a model that never saw this patient"
-            for name in alone
-            if name in names and alone[name] > own + TOO_GOOD
-        ]
-    return notes
-
-
-def _gain_notes(result: dict) -> list[str]:
-    if not result["tuned"]:
-        return []
-    return [
-        f"step {line['step']}: chosen on the other folds it loses {-line['gain']:.3f} {line['metric']} AP; what it "
-        "chose here may not hold either"
-        for line in result["steps"]
-        if (line["gain"] or 0) < 0
-    ]
 
 
 def write_fused(folder: Path, system: System) -> None:
@@ -242,5 +176,17 @@ def gain_table(result: dict) -> pd.DataFrame:
         {"what": f"all steps against {line['against']}", "before": line["other"], "after": line["own"], **line}
         for line in result["comparisons"]
     ]
-    columns = ["what", "metric", "before", "after", "gain", "low", "high", "chosen"]
+    columns = ["what", "metric", "before", "after", "gain", "low", "high", "origin", "chosen"]
     return pd.DataFrame(steps + whole).reindex(columns=columns).set_index("what").fillna("")
+
+
+def calibration_table(result: dict) -> pd.DataFrame:
+    """Each model's map and calibration error of `tune_blend`'s result as a table for people."""
+    lines = [{**line, "map": _map_words(line["map"])} for line in result["calibration"]]
+    columns = ["model", "of", "cases", "ece_before", "ece_after", "used", "map"]
+    return pd.DataFrame(lines, columns=columns).set_index(["model", "of"])
+
+
+def _map_words(mapping: dict) -> str:
+    parts = [f"{name} {value:.2f}" for name, value in mapping.items() if isinstance(value, float)]
+    return " ".join([mapping.get("kind", "none: hits or misses alone"), *parts])

@@ -1,21 +1,22 @@
 """Several models' predictions to one: box fusion, study means, and what boxes, `none` and `negative` tell each other.
 
 The same function, `combine`, serves the tuning out of fold, the test set and foreign members. On the test set the folds
-of one model come first (`fuse_folds`, `average_folds`), all alike; what is left is one table a model, as out of fold,
-and what follows is exactly what was tuned there.
+of one model come first (`fuse_folds`, `average_folds`), all alike and each calibrated as it was out of fold; what is
+left is one table a model, as out of fold, and what follows is exactly what was tuned there.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from ensemble_boxes import weighted_boxes_fusion
 
 from cxr.boxes import area_xyxy
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
+from cxr.prediction.calibrate import Map, apply_classes, apply_map
 from cxr.prediction.constants import MAXIMUM, PRODUCT, Constants
+from cxr.prediction.wbf import fuse_arrays
+from cxr.prediction.wbf import weighted_boxes_fusion as weighted_boxes_fusion
 from cxr.profiles import Fusion
 from cxr.tables import BOX_COLUMNS, BOXES, IMAGE_SCORES, STUDY_SCORES, check_table
 
@@ -27,15 +28,36 @@ def combine(
     detections: Mapping[str, pd.DataFrame],
     image_scores: Mapping[str, pd.DataFrame],
     constants: Constants,
+    calibrated: bool = False,
 ) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
     """Predictions of all models to one system's: boxes, probability of `none` by image_id, study classes.
 
     images: image_id, study_id, height, width, all images of a study in one call; detections: a BOXES table a detector;
-    image_scores: IMAGE_SCORES or STUDY_SCORES a classifier. Returns BOXES (an image's best score first), a Series and
+    image_scores: IMAGE_SCORES or STUDY_SCORES a classifier; calibrated: the scores went through the maps of `constants`
+    already, as those of folds do before they are fused. Returns BOXES (an image's best score first), a Series and
     STUDY_SCORES (sorted by study_id). Raises DataFault when a model that has a weight is missing, or lacks an image.
     """
+    if not calibrated:
+        detections = {name: calibrate_boxes(table, name, constants) for name, table in detections.items()}
+        image_scores = {name: calibrate_scores(table, name, constants) for name, table in image_scores.items()}
     boxes = fuse_detectors(images, detections, constants)
     return inform(images, boxes, weigh_studies(images, image_scores, constants.class_weights), constants)
+
+
+def calibrate_boxes(table: pd.DataFrame, name: str, constants: Constants) -> pd.DataFrame:
+    """BOXES of detector `name` with scores as its map has them; unchanged where `constants` hold none for it."""
+    mapping = constants.box_calibration.get(name)
+    return table if mapping is None else table.assign(score=apply_map(mapping, table["score"].to_numpy(float)))
+
+
+def calibrate_scores(table: pd.DataFrame, name: str, constants: Constants) -> pd.DataFrame:
+    """IMAGE_SCORES or STUDY_SCORES of classifier `name` as its map has them; unchanged without one."""
+    mapping = constants.class_calibration.get(name)
+    if mapping is None:
+        return table
+    classes = list(STUDY_CLASSES)
+    found = apply_classes(mapping, table[classes].to_numpy(float))
+    return table.assign(**dict(zip(classes, found.T, strict=True)))
 
 
 def fuse_detectors(images: pd.DataFrame, detections: Mapping[str, pd.DataFrame], constants: Constants) -> pd.DataFrame:
@@ -72,14 +94,6 @@ def _weights_of(given: Mapping[str, pd.DataFrame], weights: Mapping[str, float],
     return counting
 
 
-class _Stack(NamedTuple):
-    """One model's usable boxes in the order of the images: image i owns rows starts[i] to starts[i + 1]."""
-
-    corners: np.ndarray  # [D x 4] xyxy as shares of width and height, 0..1
-    scores: np.ndarray  # [D]
-    starts: np.ndarray  # [I + 1]
-
-
 def fuse_boxes(
     tables: Sequence[pd.DataFrame],
     images: pd.DataFrame,
@@ -94,50 +108,37 @@ def fuse_boxes(
     BOXES table in the order of the images, an image's best score first. ValueError for weights that fit no models.
     """
     weights = [1.0] * len(tables) if weights is None else [float(weight) for weight in weights]
-    # ensemble-boxes replaces a wrong number of weights by ones; zero weights alone would make corners 0 / 0
+    # zero weights alone would make corners 0 / 0
     if len(weights) != len(tables) or not tables or not all(0 < weight < np.inf for weight in weights):
         raise ValueError(f"{len(tables)} tables of boxes need as many positive weights, found {weights}")
     tables = [check_table(table, BOXES, "boxes to fuse") for table in tables]
     if len(tables) == 1:
         return _best_boxes(tables[0], images, settings.max_boxes)
-    stacks = [_stack(table, images) for table in tables]
-    fused = [_fuse_image(stacks, row, weights, settings) for row in range(len(images))]
-    sizes = images[["width", "height", "width", "height"]].to_numpy(float)
-    row = np.repeat(np.arange(len(images)), [len(scores) for _, scores in fused])
-    corners = np.concatenate([np.empty((0, 4)), *(boxes for boxes, _ in fused)]) * sizes[row]
-    scores = np.concatenate([np.empty(0), *(scores for _, scores in fused)])
-    return _box_table(images["image_id"].to_numpy()[row], corners, np.clip(scores, 0, 1))
+    corners, scores, row, model = _by_image(tables, images)
+    starts = np.searchsorted(row, np.arange(len(images) + 1))
+    labels = np.zeros(len(row), int)
+    fused = fuse_arrays(corners, scores, labels, model, starts, np.array(weights), settings.wbf_iou, settings.wbf_skip)
+    row = np.repeat(np.arange(len(images)), np.diff(fused.starts))
+    best = np.arange(len(row)) - fused.starts[row] < settings.max_boxes
+    corners = fused.corners * images[["width", "height", "width", "height"]].to_numpy(float)[row]
+    ids = images["image_id"].to_numpy()[row]
+    # a mean over more boxes than models may lie above 1
+    return _box_table(ids[best], corners[best], np.clip(fused.scores[best], 0, 1))
 
 
-def _stack(table: pd.DataFrame, images: pd.DataFrame) -> _Stack:
+def _by_image(
+    tables: Sequence[pd.DataFrame], images: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Usable boxes of all models, sorted by image, then model: xyxy as shares of the sides, scores, image, model."""
+    model = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    table = pd.concat([table[["image_id", "score", *BOX_COLUMNS]] for table in tables], ignore_index=True)
     row = pd.Index(images["image_id"]).get_indexer(table["image_id"])
     corners, scores = table[BOX_COLUMNS].to_numpy(float), table["score"].to_numpy(float)
     corners = np.clip(corners / images[["width", "height", "width", "height"]].to_numpy(float)[row], 0, 1)
     # scores of exactly zero alone would make a cluster's weighted corners 0 / 0
     good = np.flatnonzero((row >= 0) & (area_xyxy(corners) > 0) & (scores > 0))
     good = good[np.argsort(row[good], kind="stable")]
-    return _Stack(corners[good], scores[good], np.searchsorted(row[good], np.arange(len(images) + 1)))
-
-
-def _fuse_image(
-    stacks: list[_Stack], row: int, weights: list[float], settings: Fusion | Constants
-) -> tuple[np.ndarray, np.ndarray]:
-    """Corners [N x 4] in 0..1 and scores of one image. ensemble-boxes exits the program on unequal lengths."""
-    spans = [slice(stack.starts[row], stack.starts[row + 1]) for stack in stacks]
-    corners = [stack.corners[span].tolist() for stack, span in zip(stacks, spans, strict=True)]
-    scores = [stack.scores[span].tolist() for stack, span in zip(stacks, spans, strict=True)]
-    if not any(scores):
-        return np.empty((0, 4)), np.empty(0)
-    boxes, fused, _ = weighted_boxes_fusion(
-        corners,
-        scores,
-        [[0] * len(one) for one in scores],
-        weights=weights,
-        iou_thr=settings.wbf_iou,
-        skip_box_thr=settings.wbf_skip,
-    )
-    best = np.argsort(-fused, kind="stable")[: settings.max_boxes]
-    return boxes[best], fused[best]
+    return corners[good], scores[good], row[good], model[good]
 
 
 def _best_boxes(table: pd.DataFrame, images: pd.DataFrame, at_most: int) -> pd.DataFrame:
@@ -196,14 +197,22 @@ def inform(
     images: pd.DataFrame, boxes: pd.DataFrame, studies: pd.DataFrame, constants: Constants
 ) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
     """`none` from fused boxes, then none and negative from each other, then the boxes' scores from the new none."""
-    none = none_from_boxes(list(images["image_id"]), boxes, constants.none_formula)
+    none = none_from_boxes(list(images["image_id"]), boxes, constants.none_formula, constants.none_calibration)
     none, studies = blend(images, none, studies, constants)
     return none_into_boxes(boxes, none, constants.none_into_boxes), none, studies
 
 
-def none_from_boxes(image_ids: list[str], boxes: pd.DataFrame, formula: str = PRODUCT) -> pd.Series:
-    """Probability that an image holds no opacity, by image_id; 1 without boxes. `formula`: PRODUCT or MAXIMUM."""
-    absent = (1 - boxes["score"]).groupby(boxes["image_id"])
+def none_from_boxes(
+    image_ids: list[str], boxes: pd.DataFrame, formula: str = PRODUCT, calibration: Map | None = None
+) -> pd.Series:
+    """Probability that an image holds no opacity, by image_id; 1 without boxes.
+
+    `formula`: PRODUCT or MAXIMUM; `calibration`: a map that the scores go through first.
+    """
+    scores = boxes["score"].to_numpy(float)
+    absent = pd.Series(1 - (apply_map(calibration, scores) if calibration else scores)).groupby(
+        boxes["image_id"].to_numpy()
+    )
     if formula not in (PRODUCT, MAXIMUM):
         raise ValueError(f"none_formula {formula!r}: choose {PRODUCT} or {MAXIMUM}")
     found = absent.prod() if formula == PRODUCT else absent.min()

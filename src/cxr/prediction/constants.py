@@ -6,9 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxr.faults import DataFault
+from cxr.prediction.calibrate import Map
 from cxr.profiles import Fusion
 
 PRODUCT, MAXIMUM = "product", "maximum"  # none = product of (1 - p) over an image's boxes; none = 1 - the highest p
+
+# Values that medal teams and the paper wrote down: each stands on the grid of its step (SIIM-FISABIO-RSNA, 2021)
+PUBLISHED = {
+    "wbf_iou": {0.5: "8th place", 0.55: "paper 004", 0.625: "upper end of the top ten"},
+    "wbf_skip": {0.001: "8th place"},
+    "none_formula": {PRODUCT: "11th place", MAXIMUM: "9th place"},
+    "none_from_negative": {0.5: "11th place"},
+    "negative_from_none": {0.3: "11th place"},
+    "none_into_boxes": {0.16: "11th place"},
+}
 
 
 @dataclass(frozen=True)
@@ -24,6 +35,9 @@ class Constants:
     none_from_negative: float = 0.0  # a: none' = (1 - a) none + a negative
     negative_from_none: float = 0.0  # c: negative' = (1 - c) negative + c mean(none)
     none_into_boxes: float = 0.0  # b: score' = score^(1 - b) (1 - none')^b
+    box_calibration: dict[str, Map] = field(default_factory=dict)  # by detector, before fusion; one not named: none
+    class_calibration: dict[str, Map] = field(default_factory=dict)  # by classifier, before its images are averaged
+    none_calibration: Map = field(default_factory=dict)  # of fused boxes, for `none` alone; empty: none
 
 
 def starting_constants(settings: Fusion, detectors: Sequence[str], classifiers: Sequence[str]) -> Constants:
@@ -36,7 +50,15 @@ def starting_constants(settings: Fusion, detectors: Sequence[str], classifiers: 
         dict.fromkeys(classifiers, 1.0),
         none_from_negative=settings.none_from_negative,
         negative_from_none=settings.negative_from_none,
+        none_into_boxes=settings.none_into_boxes,
     )
+
+
+def published_by(values: dict) -> dict[str, str]:
+    """Who published these values of Constants' fields, by field; fields whose value nobody published are left out."""
+    return {
+        name: PUBLISHED[name][value] for name, value in values.items() if name in PUBLISHED and value in PUBLISHED[name]
+    }
 
 
 def read_constants(path: Path, members: bool) -> Constants:

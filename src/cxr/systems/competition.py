@@ -15,11 +15,12 @@ from cxr.data.yolo_labels import write_yolo
 from cxr.faults import DataFault
 from cxr.images.resize import to_cache_size
 from cxr.prediction.classify import StudyClassifier
-from cxr.prediction.combine import average_folds, combine, fuse_folds, study_means
+from cxr.prediction.combine import average_folds, calibrate_boxes, calibrate_scores, combine, fuse_folds, study_means
 from cxr.prediction.constants import read_constants
 from cxr.prediction.detect import FasterRcnnDetector, YoloDetector
 from cxr.prediction.members import read_members, uncovered
-from cxr.tables import BOXES, IMAGE_SCORES, STUDY_SCORES, write_table
+from cxr.prediction.out_of_fold import write_boxes
+from cxr.tables import IMAGE_SCORES, STUDY_SCORES, write_table
 from cxr.training import yolo
 from cxr.training.cross_validation import Fold, each_fold
 from cxr.training.faster_rcnn import train_faster_rcnn
@@ -49,7 +50,7 @@ def train_yolo_folds(workspace: Workspace, pretrained: bool = True) -> pd.DataFr
         return YoloDetector(folder, settings).predict(images, pixels)
 
     table = each_fold(workspace, name, settings, start, share, _train_yolo, predict, CODE[YOLO])
-    write_table(table, workspace.places.predictions(name) / "out_of_fold.csv", BOXES)
+    write_boxes(table, load_training(workspace)[0], workspace.places.predictions(name) / "out_of_fold.csv")
     return table
 
 
@@ -68,7 +69,7 @@ def train_faster_rcnn_folds(workspace: Workspace, pretrained: bool = True) -> pd
         return FasterRcnnDetector(folder).predict(images, pixels)
 
     table = each_fold(workspace, name, settings, start, share, train, predict, CODE[FASTER_RCNN])
-    write_table(table, workspace.places.predictions(name) / "out_of_fold.csv", BOXES)
+    write_boxes(table, load_training(workspace)[0], workspace.places.predictions(name) / "out_of_fold.csv")
     return table
 
 
@@ -137,18 +138,18 @@ class Competition:
 
         All images of a study must come in one call. Returns a BOXES table, probabilities by image_id, STUDY_SCORES.
         """
-        boxes = {
-            name: fuse_folds([model.predict(images, pixels) for model in folds], images, self.settings)
-            for name, folds in self.detectors.items()
-        }
-        ids = list(images["image_id"])
-        scores = {
-            name: average_folds([model.predict(ids, pixels) for model in folds])
-            for name, folds in self.classifiers.items()
-        }
+        ids, boxes, scores = list(images["image_id"]), {}, {}
+        # maps were fitted to what one model says, so they come before folds are fused or averaged
+        for name, folds in self.detectors.items():
+            found = [calibrate_boxes(model.predict(images, pixels), name, self.constants) for model in folds]
+            boxes[name] = fuse_folds(found, images, self.settings)
+        for name, folds in self.classifiers.items():
+            found = [calibrate_scores(model.predict(ids, pixels), name, self.constants) for model in folds]
+            scores[name] = average_folds(found)
         for member in self.members:
-            (boxes if member.is_detector else scores)[member.name] = member.on(images)
-        return combine(images, boxes, scores, self.constants)
+            kind, calibrate = (boxes, calibrate_boxes) if member.is_detector else (scores, calibrate_scores)
+            kind[member.name] = calibrate(member.on(images), member.name, self.constants)
+        return combine(images, boxes, scores, self.constants, calibrated=True)
 
 
 def _folds(workspace: Workspace, name: str) -> Sequence:
