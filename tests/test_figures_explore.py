@@ -5,8 +5,13 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from cxr.data.explore import box_statistics, patients
+from cxr.data import markers_seen
+from cxr.data.counts import box_statistics, coverage, patients
+from cxr.data.explore import Pixels
+from cxr.data.samples import Sample
 from cxr.figures import explore as figures
+from cxr.figures.explore_headers import header_by_class
+from cxr.figures.explore_pixels import box_examples, intensities, marker_places, mean_crop
 
 PNG = b"\x89PNG"
 
@@ -45,20 +50,20 @@ def test_every_figure_can_be_drawn(labels):
         figures.box_places(boxes),
         figures.image_sizes(images),
         figures.images_and_studies(labels, patients(images)),
-        figures.header_by_class(images),
-        figures.intensities(np.full((len(images), 8, 8), 77, np.uint8), images),
+        header_by_class(images),
+        intensities(np.full((len(images), 8, 8), 77, np.uint8), images),
     ]
     assert all(figure._repr_png_().startswith(PNG) for figure in drawn)
 
 
 def test_missing_columns_and_unknown_classes_are_said_not_raised():
     images = converted(BOXED)[["image_id", "study_id", "patient_id", "height", "width"]]
-    assert "not in the images table" in texts(figures.intensities(np.zeros((3, 8, 8), np.uint8), images))
+    assert "not in the images table" in texts(intensities(np.zeros((3, 8, 8), np.uint8), images))
     assert "unknown" in texts(figures.image_sizes(images))
-    assert figures.header_by_class(images)._repr_png_().startswith(PNG)
+    assert header_by_class(images)._repr_png_().startswith(PNG)
     unknown = converted(BOXED).assign(bits_stored=np.nan, typical=np.nan, negative=np.nan)
-    assert "(empty)" in texts(figures.header_by_class(unknown))
-    assert "(empty) (3)" in texts(figures.intensities(np.zeros((3, 8, 8), np.uint8), unknown))
+    assert "(empty)" in texts(header_by_class(unknown))
+    assert "(empty) (3)" in texts(intensities(np.zeros((3, 8, 8), np.uint8), unknown))
 
 
 def test_class_bars_carry_count_and_share_and_an_absent_set_is_named():
@@ -87,12 +92,12 @@ def test_long_tails_share_the_last_bar():
 
 def test_coverage_is_the_share_of_boxed_images_with_a_box_over_a_cell():
     boxes = box_statistics(BOXED, converted(BOXED))
-    found = figures.coverage(boxes, cells=10)
+    found = coverage(boxes, cells=10)
     expected = np.full((10, 10), 1 / 2)  # one of two boxed images is covered by its box
     expected[5:10, 1:3] = 1  # rows 50 to 100 of 100, columns 15 to 63 of 200: the centres at 30 and 50
     expected[0:2, 5:6] = 1
     np.testing.assert_array_equal(found, expected)
-    assert figures.coverage(boxes[:0]).shape == (64, 64) and not figures.coverage(boxes[:0]).any()
+    assert coverage(boxes[:0]).shape == (64, 64) and not coverage(boxes[:0]).any()
 
 
 def test_boxes_of_images_that_were_not_converted_are_left_out_of_the_map_and_said():
@@ -104,7 +109,7 @@ def test_boxes_of_images_that_were_not_converted_are_left_out_of_the_map_and_sai
 def test_header_bars_divide_each_value_by_class_and_sum_up_rare_values():
     images = pd.concat([converted(BARE)] * 9, ignore_index=True).assign(body_part=list("AABCDEFGH"))
     images.loc[0, ["negative", "typical"]] = 0, 1
-    figure = figures.header_by_class(images, most=7)
+    figure = header_by_class(images, most=7)
     assert "(other, 1 values)" in texts(figure)
     first = [(bar.get_width(), bar.get_facecolor()) for bar in figure.axes[0].patches if bar.get_width() == 8]
     assert len({color for _, color in first}) == 1, "eight negative images of one value are one part of its bar"
@@ -115,6 +120,57 @@ def test_intensities_are_shares_of_each_groups_pixels():
     pixels = np.zeros((3, 8, 8), np.uint8)
     pixels[2] = 255
     images = converted(BOXED).assign(photometric=["MONOCHROME1", "MONOCHROME1", "MONOCHROME2"])
-    lines = figures.intensities(pixels, images).axes[0].get_lines()
+    lines = intensities(pixels, images).axes[0].get_lines()
     assert [line.get_label() for line in lines] == ["MONOCHROME1 (2)", "MONOCHROME2 (1)"]
     assert [line.get_ydata()[[0, -1]].tolist() for line in lines] == [[100, 0], [0, 100]]
+
+
+def test_each_source_has_a_line():
+    black, white = np.zeros((2, 8, 8), np.uint8), np.full((1, 8, 8), 255, np.uint8)
+    figure = intensities(black, converted(BOXED)[:2], {"NIH": white, "RSNA": white[:0]})
+    lines = figure.axes[2].get_lines()
+    assert [line.get_label() for line in lines] == ["SIIM (2)", "NIH (1)"], "an empty sample has no line"
+    assert [line.get_ydata()[[0, -1]].tolist() for line in lines] == [[100, 0], [0, 100]]
+
+
+def looked_at(images, maps, samples=None):
+    cache = np.zeros((len(images), 320, 320), np.uint8)
+    return Pixels(cache, samples or {}, maps, markers_seen.marker_table(maps))
+
+
+def test_examples_have_their_boxes_and_say_what_is_absent():
+    images = converted(BOXED)
+    tables = {"converted": images, "boxes": box_statistics(BOXED, images), "rsna_boxes": pd.DataFrame()}
+    figure = box_examples(tables, looked_at(images, markers_seen.marker_maps(np.zeros((3, 8, 8), np.uint8), images)))
+    drawn = [len(axes.patches) for axes in figure.axes]
+    assert drawn[0] == 0 and drawn[1] in (1, 2) and not any(drawn[2:]), "the typical image has its one or two boxes"
+    assert texts(figure).count("no converted image of it") == 2 and texts(figure).count("not in the input") == 4
+    assert {"SIIM typical", "SIIM negative, no box"} <= set(texts(figure))
+    boxes = pd.DataFrame({"image_id": ["r1"], "x_min": 1.0, "y_min": 2.0, "x_max": 5.0, "y_max": 8.0})
+    rows = pd.DataFrame({"image_id": ["r0", "r1"], "height": 10, "width": 10})
+    sample = Sample(np.zeros((2, 8, 8), np.uint8), rows, pd.DataFrame())
+    figure = box_examples({**tables, "rsna_boxes": boxes}, looked_at(images, {}, {"RSNA": sample}))
+    assert len(figure.axes[4].patches) == 1 and texts(figure).count("no picture with a box") == 3
+
+
+def test_a_repeated_place_has_a_circle_and_a_crop():
+    images = pd.concat([converted(BARE)] * 40, ignore_index=True).assign(patient_id=[f"p{n}" for n in range(40)])
+    cells = np.zeros((40, markers_seen.CELLS, markers_seen.CELLS), bool)
+    cells[:20, 100, 30] = True
+    maps = {"siim": markers_seen.SpotMap(cells, np.arange(40))} | {
+        name: markers_seen.SpotMap(cells[:0], np.arange(0)) for name in ("typical", "indeterminate", "atypical")
+    }
+    maps["negative"] = maps["siim"]
+    figure = marker_places(looked_at(images, maps))
+    assert "50.0% at 0.24, 0.79" in texts(figure) and figure._repr_png_().startswith(PNG)
+    without = marker_places(looked_at(images, {name: markers_seen.SpotMap(cells[:0], np.arange(0)) for name in maps}))
+    assert not [text for text in texts(without) if " at " in text] and without._repr_png_().startswith(PNG)
+
+
+def test_a_crop_is_the_mean_of_the_pictures_with_the_spot():
+    cache = np.zeros((3, 100, 100), np.uint8)
+    cache[0], cache[1], cache[2] = 100, 200, 7
+    cells = np.zeros((2, markers_seen.CELLS, markers_seen.CELLS), bool)
+    cells[:, -1, 0] = True
+    crop = mean_crop(cache, markers_seen.SpotMap(cells, np.array([0, 1])), 0.001, 0.999)
+    assert crop.shape == (12, 12) and (crop == 150).all(), "the spots of rows 0 and 1, cut off inside the picture"

@@ -1,12 +1,14 @@
 import ast
 import json
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from small_competition import BOX, CLASSES, IMAGES, write_levels
 
-from cxr.data import explore
+from cxr.data import counts, explore, quirks
+from cxr.data.paper_facts import paper_facts
 from cxr.data.siim import labelled_images
 from cxr.faults import DataFault
 from cxr.paths import find_places
@@ -52,7 +54,7 @@ def labels(competition):
 
 
 def test_counts_are_those_of_all_labelled_images(labels):
-    assert explore.siim_counts(labels) == {
+    assert counts.siim_counts(labels) == {
         "images": 5,
         "studies": 4,
         "study_classes": {"negative": 1, "typical": 1, "indeterminate": 1, "atypical": 1},
@@ -67,7 +69,7 @@ def test_counts_are_those_of_all_labelled_images(labels):
 
 def test_a_box_has_area_and_aspect_by_its_label_and_a_share_by_its_image(labels):
     images = converted(labels)
-    boxes = explore.box_statistics(labels, images[images["image_id"] != "a5"]).set_index("image_id")
+    boxes = counts.box_statistics(labels, images[images["image_id"] != "a5"]).set_index("image_id")
     assert boxes["class"].to_dict() == {"a2": "typical", "a5": "indeterminate"}
     assert boxes.loc["a2", ["x_min", "y_min", "x_max", "y_max"]].tolist() == [10.5, 20.0, 40.5, 60.0]
     assert (boxes["area"] == 30 * 40).all() and (boxes["aspect"] == 30 / 40).all()
@@ -78,15 +80,15 @@ def test_a_box_has_area_and_aspect_by_its_label_and_a_share_by_its_image(labels)
 def test_labels_without_a_box_give_an_empty_box_table_and_quirks_of_nothing(labels):
     bare = labels[~labels["has_box"]].reset_index(drop=True)
     images = converted(bare)
-    assert len(explore.box_statistics(bare, images)) == 0
-    rows = explore.quirks(images, NOTHING_FAILED, bare).set_index("quirk")
+    assert len(counts.box_statistics(bare, images)) == 0
+    rows = quirks.quirks(images, NOTHING_FAILED, bare).set_index("quirk")
     assert rows.loc["box has no area", ["count", "of"]].tolist() == [0, 0]
     assert np.isnan(rows.loc["box has no area", "share"])
 
 
 def test_each_quirk_is_counted_on_its_own_base(labels):
     failures = pd.DataFrame({"path": ["b.dcm"], "reason": ["the file is empty"]})
-    rows = explore.quirks(converted(labels), failures, labels).set_index("quirk")
+    rows = quirks.quirks(converted(labels), failures, labels).set_index("quirk")
     counted = {quirk: (row["count"], row["of"]) for quirk, row in rows.iterrows()}
     assert counted == {
         "study has several images": (1, 4),
@@ -127,14 +129,14 @@ def test_a_box_that_begins_outside_its_image_is_counted_without_knowing_the_imag
     write_levels(competition, [*IMAGES[:4], ("a5", "s4", negative, "opacity 1 -3.56 20.0 26.44 60.0")], CLASSES)
     labels = labelled_images(competition)[0]
     images = converted(labels)
-    rows = explore.quirks(images[images["image_id"] != "a5"], NOTHING_FAILED, labels).set_index("quirk")
+    rows = quirks.quirks(images[images["image_id"] != "a5"], NOTHING_FAILED, labels).set_index("quirk")
     assert rows.loc["box begins outside its image", ["count", "of", "unit"]].tolist() == [1, 2, "labelled boxes"]
     assert rows.loc["box ends outside its image", "of"] == 1
 
 
 def test_a_column_that_is_missing_makes_no_row_and_an_unknown_number_is_not_counted(labels):
     images = converted(labels).drop(columns=["photometric", "pixel_hash"]).assign(bits_stored=[12, np.nan, 8, np.nan])
-    rows = explore.quirks(images.assign(has_window=np.nan), NOTHING_FAILED, labels).set_index("quirk")
+    rows = quirks.quirks(images.assign(has_window=np.nan), NOTHING_FAILED, labels).set_index("quirk")
     assert not {"MONOCHROME1", "same picture under several ids"} & set(rows.index)
     assert rows.loc["not 12 bits stored", ["count", "of", "found"]].tolist() == [1, 2, "8 (1)"]
     assert rows.loc["window in the header", "of"] == 0
@@ -142,30 +144,9 @@ def test_a_column_that_is_missing_makes_no_row_and_an_unknown_number_is_not_coun
 
 def test_patients_of_images_with_unknown_classes_have_no_class(labels):
     images = converted(labels)
-    assert explore.patients(images).loc["p1"].to_dict() == {"images": 3, "studies": 2, "classes": 2}
+    assert counts.patients(images).loc["p1"].to_dict() == {"images": 3, "studies": 2, "classes": 2}
     images[["negative", "typical", "indeterminate", "atypical"]] = np.nan
-    assert explore.patients(images)["classes"].tolist() == [0, 0]
-
-
-def test_header_values_are_short_and_say_what_is_empty(labels):
-    values = explore.header_values(converted(labels).drop(columns="modality"))
-    assert values["transfer_syntax"].tolist() == [
-        "ExplicitVRLittleEndian",
-        "JPEGLosslessSV1",
-        "ImplicitVRLittleEndian",
-        "1.2.3",
-    ]
-    assert values["display"].tolist() == ["window", "VOI look-up table", "whole range", "whole range"]
-    assert values["sex"].tolist() == ["F", "M", "(empty)", "M"]
-    assert values["bits_stored"].tolist() == ["12", "8", "12", "10"] and "modality" not in values
-
-
-@pytest.mark.parametrize(
-    ("tag", "elsewhere"),
-    [("", False), ("CHEST", False), ("2- TORAX", False), ("T\u00d3rax", False), ("Pecho", False), ("SKULL", True)],
-)
-def test_the_body_part_is_understood_in_the_languages_of_the_files(tag, elsewhere):
-    assert explore.is_elsewhere(tag) is elsewhere
+    assert counts.patients(images)["classes"].tolist() == [0, 0]
 
 
 @pytest.fixture
@@ -180,7 +161,11 @@ def workspace(competition, tmp_path, labels):
     rsna.mkdir()
     (rsna / "stage_2_train_labels.csv").write_text("patientId,x,y,width,height,Target\nu,,,,,0\nv,1,2,3,4,1\n")
     (rsna / "stage_2_detailed_class_info.csv").write_text("patientId,class\nu,Normal\nv,Lung Opacity\n")
-    run = Workspace(load_profile("demo", "images.cache_size=8"), find_places("demo", "", str(tmp_path / "work")), None)
+    run = Workspace(
+        load_profile("demo", "images.cache_size=8 images.workers=1"),
+        find_places("demo", "", str(tmp_path / "work")),
+        None,
+    )
     companions = {"data": str(nih), "rsna-pneumonia-detection-challenge": str(rsna)}
     write_json({"competition": str(competition), "companions": companions, "data": "competition"}, run.places.inputs)
     write_table(converted(labels), run.places.images_table, IMAGES_TABLE)
@@ -202,6 +187,10 @@ def test_explore_reads_what_stage_01_left_and_writes_plain_counts(workspace):
         "Hernia": 0,
     }
     assert written["classes"]["RSNA"] == {"Normal": 1, "Lung Opacity": 1}
+    facts = {(row["dataset"], row["fact"]): row["here"] for row in written["paper"]}
+    assert facts["NIH", "diagnoses"] == 3 and facts["NIH", "diagnoses an image"] == 3 / 2
+    assert facts["RSNA", "rows (boxes and boxless images)"] == 2 and facts["SIIM", "8 bits stored"] == 1
+    assert facts["SIIM", "ways to write chest"] == 2  # T\u00d2RAX and port chest; SKULL is none, one is empty
     assert [row["count"] for row in written["quirks"] if row["quirk"] == "MONOCHROME1"] == [1]
 
 
@@ -238,14 +227,14 @@ def real_images(real_labels, labels):
 
 def test_the_real_set_has_its_known_counts_and_quirks(real_labels):
     labels, _ = labelled_images(real_labels)
-    counts = explore.siim_counts(labels)
-    assert (counts["images"], counts["studies"], counts["boxes"], counts["boxed_images"]) == (6334, 6054, 7853, 4294)
-    assert list(counts["study_classes"].values()) == [1676, 2855, 1049, 474]
-    assert counts["boxes_per_image"] == {0: 2040, 1: 973, 2: 3113, 3: 183, 4: 23, 5: 1, 8: 1}
-    assert counts["images_per_study"] == {1: 5822, 2: 207, 3: 15, 4: 4, 5: 3, 6: 1, 7: 1, 9: 1}
-    assert (counts["studies_boxed_in_part"], counts["boxless_copies"]) == (177, 217)
+    found = counts.siim_counts(labels)
+    assert (found["images"], found["studies"], found["boxes"], found["boxed_images"]) == (6334, 6054, 7853, 4294)
+    assert list(found["study_classes"].values()) == [1676, 2855, 1049, 474]
+    assert found["boxes_per_image"] == {0: 2040, 1: 973, 2: 3113, 3: 183, 4: 23, 5: 1, 8: 1}
+    assert found["images_per_study"] == {1: 5822, 2: 207, 3: 15, 4: 4, 5: 3, 6: 1, 7: 1, 9: 1}
+    assert (found["studies_boxed_in_part"], found["boxless_copies"]) == (177, 217)
     images = real_images(real_labels, labels)
-    rows = explore.quirks(images, NOTHING_FAILED, labels).set_index("quirk")
+    rows = quirks.quirks(images, NOTHING_FAILED, labels).set_index("quirk")
     expected = {
         "study has several images": (232, 6054),
         "otherwise boxless, not negative": (87, 6334),
@@ -259,3 +248,38 @@ def test_the_real_set_has_its_known_counts_and_quirks(real_labels):
     }
     assert {quirk: tuple(rows.loc[quirk, ["count", "of"]]) for quirk in expected} == expected
     assert rows.loc["otherwise boxless, not negative", "found"] == "atypical (86), typical (1)"
+    facts = paper_facts(labels, images, {}, labels[:0]).set_index("fact")
+    told = facts.loc[facts["paper"].notna(), ["here", "paper"]]
+    assert told[told["here"] != told["paper"]].to_dict("index") == {"fewest columns": {"here": 1140, "paper": 1228}}
+    assert {"typical studies", "atypical studies", "images without a box", "MONOCHROME1", "most rows"} <= set(
+        told.index
+    )
+
+
+def test_without_the_dicoms_nothing_is_known_of_missing_tags(workspace):
+    missing = explore.explore(workspace)["missing"]  # the images table of this test names no source files
+    assert (missing["of"] == 0).all() and missing["share"].isna().all()
+
+
+def test_pixels_are_looked_at_with_samples_of_the_other_sets(workspace, capsys):
+    nih = workspace.companion("data") / "images_001" / "images"
+    nih.mkdir(parents=True)
+    cv2.imwrite(str(nih / "00000002_000.png"), np.full((40, 60), 77, np.uint8))
+    (nih / "00000001_000.png").write_bytes(b"no picture")
+    cache = workspace.places.cache(8)
+    cache.parent.mkdir(parents=True)
+    np.save(cache, np.zeros((4, 8, 8), np.uint8))
+    pixels = explore.look_at_pixels(workspace, explore.explore(workspace))
+    assert list(pixels.samples) == ["NIH"]  # RSNA has labels here, but no pictures
+    sample = pixels.samples["NIH"]
+    assert sample.images.to_dict("records") == [{"image_id": "00000002_000", "height": 40, "width": 60}]
+    assert (sample.pixels == 77).all() and pixels.markers.empty
+    assert "NIH: 1 sampled pictures left out, the first is" in capsys.readouterr().out
+    assert list(pixels.maps) == ["siim", "negative", "typical", "indeterminate", "atypical", "NIH"]
+    assert (workspace.places.tables / "markers.csv").read_text().startswith("source,seen_in,x,y,images,of,share")
+    np.save(cache, np.zeros((3, 8, 8), np.uint8))
+    with pytest.raises(DataFault, match=r"train_8.npy: 3 pictures, but the images table has 4 rows; run 01"):
+        explore.look_at_pixels(workspace, explore.explore(workspace))
+    cache.unlink()
+    with pytest.raises(DataFault, match=r"train_8.npy: not there; run notebook 01_dicom_to_png again"):
+        explore.look_at_pixels(workspace, explore.explore(workspace))
