@@ -22,6 +22,7 @@ from tqdm import tqdm
 from cxr.faults import DataFault
 from cxr.phantom import companions, masks, siim
 from cxr.phantom.plan import DEFAULT_STUDIES, MINIMUM_STUDIES, plan_siim
+from cxr.phantom.shortcuts import ELSEWHERE, MARKED_CLASS, SHARE, SHORTCUTS
 
 FEWEST = 12  # pictures of NIH and RSNA: every class and both parts have some
 
@@ -43,20 +44,21 @@ def make_phantom(
     workers: int | None = None,
     nih: int | None = None,
     rsna: int | None = None,
+    shortcut: str | None = None,
 ) -> None:
     """Write OUT/input and OUT/solution.csv. Same arguments: same bytes, whatever `workers` is.
 
     `studies` counts train and test together, a quarter is test; the companions grow with it, unless `nih` and `rsna`
-    name numbers of pictures. `like` is a folder of
-    real label files whose structure is taken over. An interrupted run leaves no OUT/input. Raises DataFault when
-    OUT/input already exists or `like` cannot be used.
+    name numbers of pictures. `like` is a folder of real label files whose structure is taken over. `shortcut`: one of
+    SHORTCUTS, planted into the SIIM part, train and test; None for an honest phantom. An interrupted run leaves no
+    OUT/input. Raises DataFault when OUT/input already exists or `like` cannot be used.
     """
     out = Path(out)
     if (out / "input").exists() or out.is_file():
         taken = out if out.is_file() else out / "input"
         raise DataFault(f"{taken} already exists; remove it or name another folder, nothing is overwritten")
     partial, solution = out / ".input.partial", out / ".solution.partial"
-    parts = plan_parts(studies, seed, like, solution, nih, rsna)
+    parts = plan_parts(studies, seed, like, solution, nih, rsna, shortcut)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     drawn = _draw(parts, partial, seed, workers or cpu_count())
@@ -69,10 +71,16 @@ def make_phantom(
 
 
 def plan_parts(
-    studies: int | None, seed: int, like: Path | None, solution: Path, nih: int | None = None, rsna: int | None = None
+    studies: int | None,
+    seed: int,
+    like: Path | None,
+    solution: Path,
+    nih: int | None = None,
+    rsna: int | None = None,
+    shortcut: str | None = None,
 ) -> list[Part]:
     """All data sets. RSNA and NIH hold a quarter as many pictures as SIIM has studies, each mask set an eighth."""
-    plan = plan_siim(studies, seed, like)
+    plan = plan_siim(studies, seed, like, shortcut)
     quarter, eighth = (max(least, round(plan["study_id"].nunique() / n)) for n, least in ((4, FEWEST), (8, 8)))
 
     def siim_tables(table: pd.DataFrame, boxes: list, root: Path) -> None:
@@ -125,10 +133,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("nih", "rsna"):
         text = f"{name.upper()} pictures (default: a quarter of the studies)"
         parser.add_argument(f"--{name}", type=_from(FEWEST), metavar="N", help=text)
+    parser.add_argument(
+        "--shortcut",
+        choices=SHORTCUTS,
+        help=f"plant a shortcut, to see whether the audit finds it and models take it: `marker` burns a word into "
+        f"{SHARE:.0%}% of the SIIM pictures of class {MARKED_CLASS} and {ELSEWHERE:.0%}% of the others",
+    )
     parser.add_argument("--workers", type=_from(1), metavar="N", help="processes (default: one a core)")
 
 
 def main(args: argparse.Namespace) -> int:
-    make_phantom(args.out, args.studies, args.seed, args.like, args.workers, args.nih, args.rsna)
+    make_phantom(args.out, args.studies, args.seed, args.like, args.workers, args.nih, args.rsna, args.shortcut)
     print(f"{args.out / 'input'} and {args.out / 'solution.csv'} are written")
     return 0

@@ -1,4 +1,4 @@
-"""Letters, words and arrows on the finished picture. They say nothing about the class."""
+"""Letters, words and arrows on the finished picture. They say nothing about the class, but for a planted shortcut."""
 
 from collections.abc import Callable
 
@@ -15,13 +15,13 @@ def burn_in(picture: np.ndarray, view: View) -> np.ndarray:
         side = rng.choice(["L", "R"], p=[0.7, 0.3])
         x = rng.uniform(0.84, 0.95) if side == "L" else rng.uniform(0.05, 0.16)
         text = side + (str(rng.choice(["", " ", "HS", "MP", "7"])) if rng.random() < 0.4 else "")
-        _letter(picture, text, (x, rng.uniform(0.04, 0.3)), rng.uniform(0.04, 0.075), rng.normal(0, 14), rng)
+        write_text(picture, text, (x, rng.uniform(0.04, 0.3)), rng.uniform(0.04, 0.075), rng.normal(0, 14), rng)
     if "burnt_text" in view.devices:
         x = float(rng.choice([rng.uniform(0.05, 0.2), rng.uniform(0.8, 0.93)]))
         words = rng.permutation(["PORTABLE", "AP", "SUPINE", "ERECT", "PA", "SITTING"])[: rng.integers(1, 4)]
         y, step = rng.uniform(0.03, 0.9), rng.uniform(0.03, 0.09)
         for row, text in enumerate(words):
-            _letter(picture, str(text), (x, y + row * step), 0.018, 0, rng)
+            write_text(picture, str(text), (x, y + row * step), 0.018, 0, rng)
     if "arrow" in view.devices:
         height, width = picture.shape
         x, y = float(rng.choice([0.03, 0.9]) + rng.uniform(0, 0.07)) * width, rng.uniform(0.3, 0.95) * height
@@ -32,7 +32,7 @@ def burn_in(picture: np.ndarray, view: View) -> np.ndarray:
     return picture
 
 
-def _letter(
+def write_text(
     picture: np.ndarray, text: str, place: tuple[float, float], size: float, degrees: float, rng: np.random.Generator
 ) -> None:
     """Write text at `place` (shares of width and height), `size` its share of the height, in place."""

@@ -12,6 +12,7 @@ from cxr.faults import DataFault
 from cxr.labels import IMAGE_SUFFIX, STUDY_CLASSES, STUDY_COLUMNS, STUDY_SUFFIX, parse_boxes
 from cxr.phantom.quirks import PIXEL_QUIRKS, draw_quirks
 from cxr.phantom.seeds import generator, hex_id, share_out
+from cxr.phantom.shortcuts import plan_marker
 from cxr.tables import read_csv
 
 DEFAULT_STUDIES = 400
@@ -30,11 +31,12 @@ BOX_COUNTS = {
 TWIN_SHARE = 0.005  # of the studies repeat the picture of another patient's study
 
 
-def plan_siim(studies: int | None, seed: int, like: Path | None = None) -> pd.DataFrame:
+def plan_siim(studies: int | None, seed: int, like: Path | None = None, shortcut: str | None = None) -> pd.DataFrame:
     """The plan, one row an image: part, identifiers, study_class, box counts wanted, keys of what is drawn, quirks.
 
     `box_count` is 0 on duplicates although the disease is there. Rows whose four `_key` columns are equal show the
-    same picture. `studies` None means DEFAULT_STUDIES, or all of `like`. Unusable label files raise DataFault.
+    same picture. `studies` None means DEFAULT_STUDIES, or all of `like`. `shortcut` `marker`: the column `has_marker`
+    says where a word is burnt in, mostly on one class; nothing else changes. Unusable label files raise DataFault.
     """
     rng = generator(seed, "structure")
     if like is None:
@@ -49,6 +51,7 @@ def plan_siim(studies: int | None, seed: int, like: Path | None = None) -> pd.Da
     images = pd.concat([images, draw_quirks(generator(seed, "quirks"), len(images))], axis=1)
     images = _name(_repeat_pictures(generator(seed, "twins"), images), seed)
     images["crosses_border"] = _border_box(generator(seed, "border"), images)
+    images["has_marker"] = plan_marker(images, seed) if shortcut else False
     return images
 
 

@@ -9,6 +9,7 @@ from cxr.boxes import xyxy_to_xywh
 from cxr.labels import IMAGE_SUFFIX, STUDY_COLUMNS, STUDY_SUFFIX
 from cxr.phantom.dicoms import write_dicom
 from cxr.phantom.pictures import draw_picture
+from cxr.phantom.shortcuts import burn_marker
 from cxr.tables import write_csv
 
 FOLDER = "siim-covid19-detection"
@@ -22,6 +23,7 @@ def write_image(row: dict, root: Path, seed: int) -> np.ndarray:
     picture = draw_picture(seed, "siim", keys, row["study_class"], row["disease_boxes"])
     boxes = np.empty((0, 4)) if row["is_duplicate"] else picture.boxes_xyxy
     pixels, boxes = fit_frame(picture.pixels, boxes, row["crosses_border"])
+    pixels = burn_marker(pixels) if row["has_marker"] else pixels
     folder = root / row["part"] / row["study_id"] / row["series_id"]
     write_dicom(folder / f"{row['image_id']}.dcm", pixels, row, header_tags(row, picture))
     return boxes.round(5)
