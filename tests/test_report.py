@@ -1,6 +1,7 @@
 """The report: true numbers, absent and broken files in words, nothing from files that acts as markup."""
 
 import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -12,126 +13,40 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cxr.evaluation.calibration import calibration_summary
 from cxr.evaluation.out_of_fold import opacity_ap, study_scores
 from cxr.evaluation.run_files import RunFiles, title_of
+from cxr.evaluation.thresholds import read_thresholds
 from cxr.figures.charts import training_curves
 from cxr.figures.pictures import plain
 from cxr.figures.report import View, precision_recall, radiograph, stage_times
-from cxr.labels import CLASSES, STUDY_CLASSES
+from cxr.labels import CLASSES
 from cxr.report import write_report
+from cxr.report.classes import fused_table, keep_thresholds
+from cxr.report.curves import class_panels, roc_panels
 from cxr.report.examples import lung_mask
-from cxr.report.out_of_fold import class_panels
+from cxr.report.manifest import LISTED, folder_rows, input_digest
+from cxr.report.out_of_fold import confusion
 from cxr.report.page import Number, estimate, number, table
 from cxr.report.write import PARTS, replace_text
-from cxr.tables import BOX_COLUMNS
-from cxr.workspace import open_workspace, write_json
-
-SIZE, IMAGES, EVIL = 32, 24, "<script>alert('x')</script>$\\frac{$"
-
-
-def workspace_in(root):
-    return open_workspace(
-        "demo", f"images.cache_size={SIZE}", str(root / "input"), str(root), str(root / "submissions")
-    )
-
-
-def boxes_of(rng, ids, count):
-    corners = rng.uniform(0, 60, (len(ids) * count, 2))
-    table = pd.DataFrame(np.hstack([corners, corners + rng.uniform(20, 60, corners.shape)]), columns=BOX_COLUMNS)
-    table.insert(0, "image_id", np.repeat(np.array(ids), count))
-    table.insert(1, "label", "opacity")
-    table.insert(2, "score", rng.uniform(0.01, 1, len(table)))
-    return table
-
-
-def write_csv(table, path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False)
-
-
-def training_tables(places, rng):
-    """Images (the first with a hostile id), folds, true boxes, cache."""
-    ids = [EVIL, *(f"image{k:02d}" for k in range(1, IMAGES))]
-    classes = np.eye(4, dtype=int)[np.arange(IMAGES) % 4]
-    images = pd.DataFrame({"image_id": ids, "study_id": [f"s{k}" for k in range(IMAGES)], "patient_id": ids})
-    images = images.assign(source="siim", path="x.png", height=120, width=150, role="train", fold=np.arange(IMAGES) % 2)
-    images[list(STUDY_CLASSES)] = classes
-    images["has_box"] = 1 - classes[:, 0]
-    write_csv(images.drop(columns="fold"), places.images_table)
-    write_csv(images[["image_id", "study_id", "patient_id", "fold"]].assign(group="g"), places.folds_table)
-    truth = boxes_of(rng, images.loc[images["has_box"] == 1, "image_id"], 1).assign(score=1.0)
-    write_csv(truth, places.boxes_table)
-    places.cache(SIZE).parent.mkdir(parents=True)
-    np.save(places.cache(SIZE), rng.integers(0, 255, (IMAGES, SIZE, SIZE), dtype=np.uint8))
-    return images, truth
-
-
-def predictions(places, rng, images, truth):
-    """Three tables of boxes of different worth and one of study scores."""
-    near = truth.copy()
-    near[BOX_COLUMNS] += rng.normal(0, 4, (len(near), 4))
-    near["score"] = rng.uniform(0.3, 1, len(near))
-    for name in ("yolo", "faster_rcnn", "fused", "yolo_without_pretraining"):
-        noise = boxes_of(rng, images["image_id"], 2).assign(score=lambda t: t["score"] * 0.6)
-        write_csv(pd.concat([near, noise]), places.predictions(name) / "out_of_fold.csv")
-    scores = images[list(STUDY_CLASSES)] * 0.3 + rng.uniform(0, 0.6, (IMAGES, 4))
-    scores.insert(0, "image_id", images["image_id"])
-    write_csv(scores, places.predictions("studies") / "out_of_fold_images.csv")
-    fused = scores.drop(columns="image_id").assign(study_id=images["study_id"])
-    write_csv(fused, places.fused / "studies.csv")
-    none = pd.DataFrame({"image_id": images["image_id"], "none": rng.uniform(0, 1, IMAGES)})
-    write_csv(none, places.fused / "none.csv")
-
-
-def trainings(places):
-    epochs = pd.DataFrame({"epoch": [1, 2, 3], "train_box": [3.0, 2, 1], "val_box": [3.0, np.nan, 2], "lr": [1e-3] * 3})
-    for fold in (0, 1):
-        folder = places.model("yolo", fold)
-        write_csv(epochs, folder / "metrics.csv")
-        record = {"epochs": 3, "seconds": 5.0, "clock_bound": fold == 1, "weights": "/home/a/secret/w.pt"}
-        more = {"commit": "abc123", "packages": {"torch": "2.10"}, "training_sources": ["SIIM", "NIH"]}
-        write_json({**record, **more}, folder / "run.json")
-    write_json({"reason": "no RSNA in the input"}, places.pretrained("rsna_yolo") / "absent.json")
+from cxr.workspace import write_json
+from made_run import SIZE, TAG, make_run, plant, training_tables, workspace_in, write_csv
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """A run with every file that the report knows; phantom."""
-    workspace, rng = workspace_in(tmp_path_factory.mktemp("full")), np.random.default_rng(5)
-    places = workspace.places
-    found = {"data": "phantom", "competition": "/data/x", "solution": "s.csv", "train_images": 24, "test_images": 7}
-    write_json({**found, "findings": [f"odd {EVIL}"]}, places.inputs)
-    images, truth = training_tables(places, rng)
-    predictions(places, rng, images, truth)
-    trainings(places)
-    scores = {key: 0.5 for key in (*CLASSES, "mAP")} | {"mAP": 0.568, "mAP_low": 0.527, "mAP_high": 0.634}
-    run = {**scores, "atypical": None, "difference": 0.21, "difference_low": -0.01, "difference_high": 0.4}
-    write_json({"data": "phantom", "run": run, "baseline": scores}, places.score)
-    gain = {"gain": 0.031, "low": -0.002, "high": 0.06}
-    step = {
-        "step": "box fusion",
-        "metric": "opacity",
-        "before": 0.4,
-        "after": 0.431,
-        "chosen": {"wbf_iou": 0.6},
-        **gain,
-    }
-    other = {"against": "yolo", "metric": "opacity", "other": 0.4, "own": None, "gain": None, "low": None, "high": None}
-    blend = {
-        "steps": [step, {**step, "step": EVIL}],
-        "comparisons": [other],
-        "constants": {"wbf_skip": 0.0001},
-        "members": [],
-        "notes": [EVIL],
-    }
-    write_json(blend, places.blend)
-    write_json(
-        {"rows": [{"model": "yolo", "metric": "opacity", "with": 0.5, "without": 0.469, **gain}]}, places.ablations
-    )
-    for stage, seconds in (("00_inputs", 3.2), ("07_train_yolo", 301.0), ("12_report", 99.0)):
-        write_json({"stage": stage, "seconds": seconds, "peak_memory_gb": 1.25}, places.runs / f"{stage}.json")
-    write_csv(pd.DataFrame({"path": [EVIL] * 40, "reason": "half & half"}), places.failures_table)
-    return workspace, images, truth, write_report(workspace).read_text(encoding="utf-8")
+    """Workspace, images, true boxes, and the page."""
+    made = make_run(tmp_path_factory.mktemp("full"))
+    plant(made[0].places)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cxr.report.cases.EACH", 1)  # of each kind of case one: drawing takes most of the time
+        return *made, write_report(made[0]).read_text(encoding="utf-8")
+
+
+TAGS = (
+    "html head meta title style body header main footer nav section h1 h2 h3 p ul ol li a b i span div details summary "
+    "table thead tbody tr th td figure figcaption img"
+)
 
 
 class Structure(HTMLParser):
@@ -163,20 +78,24 @@ def test_the_page_is_well_formed_and_needs_nothing_from_outside(full):
     assert {link.lstrip("#") for link in tree.values("a", "href")} == set(tree.values("section", "id"))
     assert len(tree.values("section", "id")) == len(PARTS) and not re.search(r"https?://|url\(|@import", page)
     for source in tree.values("img", "src"):
-        Image.open(BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,")))).verify()
+        Image.open(BytesIO(base64.b64decode(source.split(";base64,")[1]))).verify()
     assert all(tree.values("img", "alt")) and len(tree.values("img", "alt")) == len(tree.values("img", "src")) > 20
 
 
 def test_text_of_files_never_becomes_markup(full):
     page = full[3]
     assert "<script" not in page and "&lt;script&gt;" in page and "half &amp; half" in page
+    assert TAG not in page and {tag for tag, _ in Structure(page).seen} <= {*TAGS.split(" ")}
+    assert not any(name.startswith("on") for _, attributes in Structure(page).seen for name in attributes)
+    # folders of predictions and models, overrides, a member's name, a step's name, a commit, a package, a file
+    assert page.count("&lt;img src=x onerror=") > 20
     assert "/home/a/secret" not in page and "w.pt" in page and str(full[0].places.root) not in page
 
 
 def test_a_phantom_score_is_called_one_before_anything_else(full):
     head = full[3].split("<nav")[0]
     assert head.index("PHANTOM data") < head.index("Phantom score: mAP .568 (.527-.634)")
-    assert "+.210 (-.010 to +.400)" in head and "Trainings cut short by the clock: 1." in head
+    assert "+.210 (-.010 to +.400)" in head and "Trainings cut short by the clock: 2." in head
 
 
 def test_scores_are_those_of_the_evaluation(full):
@@ -204,7 +123,107 @@ def test_steps_trainings_times_and_failures_are_told(full):
         assert words in page
     for words in ("fold 1</td>", "SIIM, NIH", "abc123", "301.0", "10 more stand in failures.csv", "absent</td>"):
         assert words in page
-    assert "12_report" not in page, "the report's own record is that of an earlier run"
+    assert "12_report" not in page.split("The run&#x27;s manifest</h2>")[0].split("<main>")[1], "of an earlier run"
+
+
+def test_fallbacks_and_calibration_of_the_blend_are_told(full):
+    part = section(full[3], "blend")
+    assert "<td>published</td><td>9 patients with it, 20 are needed</td>" in part
+    assert "<td class=n>9</td><td class=n>.200</td><td class=n>.100</td><td>yes</td>" in part
+
+
+def section(page, anchor):
+    """One section, without the bytes of its pictures."""
+    found = re.search(f"<section id={anchor}>.*?</section>", page, re.DOTALL).group()
+    return re.sub(r"base64,[^\"]*", "", found)
+
+
+def test_each_class_has_its_threshold_and_boxed_images_their_own_figure(full):
+    files = RunFiles(full[0])
+    found, part = fused_table(files), section(full[3], "classes")
+    row = found.loc["opacity"]
+    for words in (
+        estimate(row["AP_boxed"], row["boxed_low"], row["boxed_high"]),
+        number(row["F1"]),
+        number(row["threshold"]),
+    ):
+        assert f">{words}<" in part
+    assert row["AP_boxed"] >= row["AP"] and part.count("<tr>") == len(CLASSES) + 2, "a head, six classes, mAP"
+
+
+def test_thresholds_are_kept_for_those_who_score(full):
+    kept = read_thresholds(keep_thresholds(full[0]))
+    assert list(kept.index) == list(CLASSES) and kept["opacity"] == pytest.approx(
+        fused_table(RunFiles(full[0])).loc["opacity", "threshold"]
+    )
+
+
+def test_the_area_below_each_roc_curve_is_its_auc(full):
+    panels = roc_panels(RunFiles(full[0]))
+    assert [panel.title for panel in panels] == [name for name in CLASSES if name != "opacity"]
+    for panel in panels:
+        for name, (alarms, sensitivity) in panel.lines.items():
+            assert (alarms[0], sensitivity[0], alarms[-1], sensitivity[-1]) == (0, 0, 1, 1)
+            steps = np.diff(alarms) @ (sensitivity[1:] + sensitivity[:-1]) / 2
+            assert number(steps) == name.split("AUC ")[1]
+
+
+def test_a_class_that_nobody_has_gets_no_roc_curve(full):
+    files = RunFiles(full[0])
+    files.ground.empty[:] = False
+    assert "none" not in [panel.title for panel in roc_panels(files)]
+
+
+def test_calibration_is_that_of_the_evaluation(full):
+    files, part = RunFiles(full[0]), section(full[3], "calibration")
+    summary = calibration_summary(files.fused_matches())
+    for label in CLASSES:
+        row = summary.loc[label]
+        cells = (f"<td class=n>{number(row[name])}</td>" for name in ("ECE", "Brier", "Brier_constant"))
+        assert f"<th scope=row>{label}</th><td class=n>{int(row['scores'])}</td>" in part and "".join(cells) in part
+
+
+def test_the_fused_system_has_a_confusion_matrix_whose_rows_are_the_true_classes(full):
+    files = RunFiles(full[0])
+    counts = confusion(files.ground, files.study_scores["fused"])
+    assert list(counts.sum(axis=1)) == [6, 6, 6, 6], "24 studies, the classes in turn"
+    assert section(full[3], "studies").count("Confusion matrix") == 2
+
+
+def test_shortcuts_and_groups_are_told_in_words_and_rows(full):
+    part = section(full[3], "shortcuts")
+    assert "1 of 1 tests found a shortcut" in part and "by the border &lt;script" in part
+    assert ".910 (.800-.970)" in part and "all images come from one source" in part and part.count("<img") == 1
+    part = section(full[3], "subgroups")
+    assert "1 of 2 comparisons differ" in part and "body_part: &lt;script" in part
+    assert "-.123 (-.200 to -.050)" in part and "not scored: under 10 patients" in part and part.count("<img") == 1
+
+
+def test_the_manifest_names_what_identifies_the_run(full):
+    part, places = section(full[3], "manifest"), full[0].places
+    for path in (places.folds_table, places.blend):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in part
+    assert "submission.csv</th><td class=n>absent" in part and input_digest(RunFiles(full[0])) in part
+    assert "models/yolo/fold_0/metrics.csv" in part
+
+
+def test_the_input_is_the_same_in_whatever_order_and_place(full, tmp_path):
+    files, other = RunFiles(full[0]), make_run(tmp_path)[0].places
+    digest = input_digest(files)
+    for path in (other.images_table, other.boxes_table):
+        write_csv(pd.read_csv(path)[::-1], path)
+    assert input_digest(RunFiles(workspace_in(tmp_path))) == digest
+    write_csv(pd.read_csv(other.images_table).assign(atypical=0), other.images_table)
+    assert input_digest(RunFiles(workspace_in(tmp_path))) != digest, "another label is another input"
+
+
+def test_a_folder_of_many_files_is_one_line(tmp_path):
+    for name in ("a.txt", *(f"many/{k}.png" for k in range(LISTED + 1)), "few/1.png", "few/2.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(10_000))
+    rows = [[name, int(count), float(size)] for name, count, size in folder_rows(tmp_path)]
+    assert rows == [["a.txt", 1, 10], ["few/1.png", 1, 10], ["few/2.png", 1, 10], ["many", LISTED + 1, 170]]
 
 
 def test_models_without_pretraining_stay_out_of_curves_and_pictures(full):

@@ -14,6 +14,7 @@ COMMANDS = {
     "baseline": ("cxr.baseline", "write the trivial submission that every model must beat"),
     "submit": ("cxr.submit", "predict a test set and write the submission"),
     "score": ("cxr.evaluation.score", "score a submission against a solution"),
+    "compare": ("cxr.report.compare", "show what differs between two runs, and what that did to the scores"),
     "validate": ("cxr.submission_format", "list every fault of a submission"),
     "bench": ("cxr.bench.run", "time what is claimed to be fast beside the usual way"),
     "ablations": ("cxr.ablations", "train without pretraining and show what that costs"),

@@ -75,6 +75,9 @@ def main(args: argparse.Namespace) -> int:
         print("  not scored: no SOLUTION was named")
     records = [json.loads(path.read_text()) for path in sorted(places.runs.glob("*.json"))]
     seconds, memory = sum(r["seconds"] for r in records), max(r["peak_memory_gb"] for r in records)
+    for words, path in (("report", places.report), ("log of all runs", places.log)):
+        if path.is_file():
+            print(f"  {words}: {path}")
     print(f"  {len(records)} stages, {seconds / 60:.1f} minutes when they ran, peak memory {memory:.1f} GB")
     return 0
 

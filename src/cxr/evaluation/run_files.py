@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation.out_of_fold import Ground, ground_truth
+from cxr.evaluation.out_of_fold import Ground, ground_truth, match_all
+from cxr.evaluation.voc import Matches
 from cxr.faults import DataFault
 from cxr.prediction.combine import none_from_boxes, study_means
 from cxr.tables import BOXES, FOLDS, IMAGE_SCORES, IMAGES, STUDY_SCORES, read_csv, read_table
@@ -178,6 +179,13 @@ class RunFiles:
             found[fused.name] = read_csv(fused / "none.csv", ["image_id", "none"]).set_index("image_id")["none"]
             self._check_complete(found[fused.name].index, self.ground.images, fused.name)
         return found
+
+    def fused_matches(self) -> list[Matches] | None:
+        """The six classes out of fold after stage 10, matched; None where a part of the predictions is absent."""
+        fused = self.places.fused.name
+        if self.ground is None or not all(fused in found for found in (self.boxes, self.none, self.study_scores)):
+            return None
+        return match_all(self.ground, self.boxes[fused], self.none[fused], self.study_scores[fused])
 
     @staticmethod
     def _check_complete(ids: Iterable[str], wanted: pd.Index, name: str) -> None:

@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from cxr.figures.pictures import PREDICTED, TRUE, WIDTH, Picture, draw_boxes, plain
+from cxr.figures.pictures import DPI, PREDICTED, TRUE, WIDTH, Picture, draw_boxes, plain
 
 LUNGS = "#4fc3f7"
 
 
 class Panel(NamedTuple):
-    """Precision over recall of one class: named lines (recall [H], precision [H]), and what guessing gets."""
+    """One class: named lines (x [H], y [H]: recall and precision, or the two rates of ROC), and what guessing gets."""
 
     title: str
     lines: Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -33,6 +34,12 @@ class View(NamedTuple):
     lungs: np.ndarray | None = None  # bool [S x S]
 
 
+def look_of(index: int, count: int) -> dict[str, object]:
+    """Lines that cover each other stay visible: the last of several is thin and black, the others broad and colored."""
+    last = index == count - 1 and count > 1
+    return {"linewidth": 1.0, "color": "black"} if last else {"linewidth": 2.0, "color": f"C{index}"}
+
+
 def precision_recall(panels: Sequence[Panel], columns: int = 3) -> Picture | None:
     """Precision envelopes, a panel a class; the area below a line is its average precision, dotted is guessing.
 
@@ -44,15 +51,57 @@ def precision_recall(panels: Sequence[Panel], columns: int = 3) -> Picture | Non
     figure = Picture(WIDTH, 2.75 * rows)
     for index, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, index + 1)
-        for name, (recall, precision) in panel.lines.items():
+        for place, (name, (recall, precision)) in enumerate(panel.lines.items()):
+            look = look_of(place, len(panel.lines))
             first = precision[0] if len(precision) else 0.0  # a model without a single hit has a curve on the floor
-            axes.step(np.append(0, recall), np.append(first, precision), linewidth=1.3, label=plain(name))
+            axes.step(np.append(0, recall), np.append(first, precision), label=plain(name), **look)
         if panel.chance is not None:
             axes.axhline(panel.chance, color="0.5", linewidth=0.8, linestyle=":")
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
         axes.set_title(plain(panel.title))
-        # curves fall from the upper left: this corner is the emptiest
-        axes.legend(fontsize=7, loc="lower left", edgecolor="none", framealpha=0.8)
+        axes.legend(fontsize=7, loc="best", edgecolor="none", framealpha=0.8)
+    return figure
+
+
+def roc_curves(panels: Sequence[Panel], columns: int = 3) -> Picture | None:
+    """Sensitivity over false alarms, a panel a class: lines (false positive rate, true positive rate); dotted is
+    guessing. None without any panel.
+    """
+    if not panels:
+        return None
+    rows = -(-len(panels) // columns)
+    figure = Picture(WIDTH, 2.75 * rows)
+    for index, panel in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        for place, (name, (alarms, sensitivity)) in enumerate(panel.lines.items()):
+            axes.plot(alarms, sensitivity, label=plain(name), **look_of(place, len(panel.lines)))
+        axes.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":")
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="false alarms", ylabel="sensitivity")
+        axes.set_title(plain(panel.title))
+        axes.legend(fontsize=7, loc="lower right", edgecolor="none", framealpha=0.8)
+    return figure
+
+
+def reliability_diagrams(panels: Mapping[str, Mapping[str, pd.DataFrame]], columns: int = 3) -> Picture | None:
+    """Share of right scores over mean score: panels by class, lines by model.
+
+    Tables have columns mean_score, share, share_low, share_high (`evaluation.calibration.reliability`). None without
+    any panel.
+    """
+    if not panels:
+        return None
+    rows = -(-len(panels) // columns)
+    figure = Picture(WIDTH, 2.75 * rows)
+    for index, (title, lines) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        axes.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":")
+        for place, (name, table) in enumerate(lines.items()):
+            ends = [table["share"] - table["share_low"], table["share_high"] - table["share"]]
+            look = {**look_of(place, len(lines)), "elinewidth": 0.7, "marker": "o", "markersize": 3}
+            axes.errorbar(table["mean_score"], table["share"], np.clip(ends, 0, None), label=plain(name), **look)
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mean score", ylabel="share right")
+        axes.set_title(plain(title))
+        axes.legend(fontsize=7, loc="best", edgecolor="none", framealpha=0.6)
     return figure
 
 
@@ -120,3 +169,11 @@ def radiograph(view: View, edge: float = 2.6) -> Picture:
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
     return figure
+
+
+def drawn(figure: Picture) -> np.ndarray:
+    """The figure's pixels, uint8 [H x W x 3], at the size of its PNG; drawn once, where saving a file draws twice."""
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]

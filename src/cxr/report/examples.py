@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from cxr.evaluation.out_of_fold import pick_examples
-from cxr.evaluation.run_files import RunFiles, is_main, title_of
-from cxr.figures.report import View, radiograph
+from cxr.evaluation.run_files import RunFiles, title_of
+from cxr.figures.report import View, drawn, radiograph
 from cxr.labels import STUDY_CLASSES
-from cxr.report.page import Html, absent, heading, number, paragraph, png_source, text
+from cxr.report.page import Html, absent, number, paragraph, photo_source, text
 from cxr.tables import BOX_COLUMNS
 
-PICTURES, COMPARED, AT_MOST = 12, 4, 3
+PICTURES, AT_MOST = 12, 3
 
 
 def examples(files: RunFiles) -> list[Html]:
-    """The same pictures at every run: all with the best table of boxes, a few with every detector side by side."""
+    """The same pictures at every run, drawn by a hash of their ids, so that nobody chose them."""
     if files.pixels is None or files.truth is None:
         return absent("No pictures: stage 01 or 03 has not run, or the cache was removed to save disk.")
     rows, best = pick_examples(files.images, PICTURES), files.best_of(files.boxes)
@@ -27,15 +27,7 @@ def examples(files: RunFiles) -> list[Html]:
     else:
         words = "No detector has predicted these images yet."
     lungs = "Blue: outline of the lungs." if files.places.lungs.is_dir() else "No lung outlines: stage 06 has not run."
-    blocks = [paragraph(f"Green: truth. {words} {lungs}"), cards(files, rows, best)]
-    if len(files.boxes) > 1:
-        blocks += [heading("detectors side by side"), *(side_by_side(files, row) for row in compared(rows))]
-    return blocks
-
-
-def compared(rows: np.ndarray) -> Sequence[int]:
-    """Most of them with boxes, the last without: there a detector shows its false alarms."""
-    return [*rows[: COMPARED - 1], rows[-1]] if len(rows) >= COMPARED else rows
+    return [paragraph(f"Green: truth. {words} {lungs}"), cards(files, rows, best)]
 
 
 def cards(files: RunFiles, rows: np.ndarray, best: str | None) -> Html:
@@ -50,10 +42,9 @@ def cards(files: RunFiles, rows: np.ndarray, best: str | None) -> Html:
     return Html(f"<div class=cards>{''.join(shown)}</div>")
 
 
-def side_by_side(files: RunFiles, row: int) -> Html:
-    """One image, a picture a detector."""
-    shown = [card(files, row, name, text(title_of(name))) for name in files.boxes if is_main(name)]
-    return Html(f"<p>{image_words(files.images.iloc[row])}</p><div class=row>{''.join(shown)}</div>")
+def row_block(words: Html, shown: Sequence[str]) -> str:
+    """A line of words, then figures side by side."""
+    return f"<p>{words}</p><div class=row>{''.join(shown)}</div>"
 
 
 def image_words(image: pd.Series) -> Html:
@@ -81,7 +72,7 @@ def card(files: RunFiles, row: int, table: str | None, below: Html) -> str:
     image = files.images.iloc[row]
     found = files.boxes[table] if table else None
     view = view_of(files, row, found)
-    source, width, height = png_source(radiograph(view)._repr_png_())
+    source, width, height = photo_source(drawn(radiograph(view)))
     scores = ", ".join(f"{score:.2f}" for score in view.scores) or "none"
     alt = (
         f"Radiograph {image['image_id']}: {len(view.true_xyxy)} true boxes; scores of the boxes of "

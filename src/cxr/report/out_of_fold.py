@@ -1,23 +1,13 @@
-"""Parts on out-of-fold predictions: average precision with intervals by patient, and the curves behind it."""
+"""Parts on out-of-fold predictions: average precision with intervals by patient, and what is taken for what."""
 
 import numpy as np
 import pandas as pd
 
+from cxr.evaluation.bootstrap import RESAMPLES
 from cxr.evaluation.intervals import interval
-from cxr.evaluation.out_of_fold import (
-    confusion,
-    ground_truth,
-    match_none,
-    match_opacity,
-    match_studies,
-    opacity_scores,
-)
+from cxr.evaluation.out_of_fold import Ground, ground_truth, match_opacity, match_studies, opacity_scores
 from cxr.evaluation.run_files import RunFiles, is_main, title_of
-from cxr.evaluation.score import RESAMPLES
-from cxr.evaluation.voc import Matches, average_precision
-from cxr.evaluation.voc import precision_recall as curve_of
 from cxr.figures.charts import confusion_matrix
-from cxr.figures.report import Panel, precision_recall
 from cxr.labels import STUDY_CLASSES
 from cxr.report.page import Html, Number, absent, estimate, figure, heading, number, paragraph, table
 
@@ -60,12 +50,29 @@ def studies(files: RunFiles) -> list[Html]:
     blocks = [study_table(files)]
     if len(files.study_scores) > len(files.image_scores):
         blocks.append(paragraph("Fused: after stage 10, where negative also hears what the detectors found."))
-    for name, scores in files.image_scores.items():
-        matrix = confusion_matrix(confusion(files.images, scores))
-        alt = f"Confusion matrix of the {title_of(name)}: true classes in rows, most probable classes in columns."
-        caption = "Studies by true class and most probable class; the shade is the share of the row."
-        blocks += [heading(title_of(name)), figure(matrix, alt, caption)]
+    caption = "Studies by true class and most probable class; the shade is the share of the row."
+    matrices = [
+        figure(
+            confusion_matrix(confusion(files.ground, files.study_scores[name])),
+            f"Confusion matrix of the {title_of(name)}: true classes in rows, most probable classes in columns.",
+            f"{title_of(name)[:1].upper()}{title_of(name)[1:]}",
+        )
+        for name in filter(is_main, files.study_scores)
+    ]
+    blocks += [
+        heading("what is taken for what"),
+        Html(f"<div class=pair>{''.join(matrices)}</div>"),
+        paragraph(caption),
+    ]
     return blocks
+
+
+def confusion(ground: Ground, scores: pd.DataFrame) -> pd.DataFrame:
+    """Numbers of studies by true class (rows) and most probable class (columns)."""
+    taken = scores.set_index("study_id").loc[ground.studies, list(STUDY_CLASSES)].to_numpy(float).argmax(axis=1)
+    counts = np.zeros((len(STUDY_CLASSES), len(STUDY_CLASSES)), int)
+    np.add.at(counts, (ground.classes, taken), 1)
+    return pd.DataFrame(counts, index=list(STUDY_CLASSES), columns=list(STUDY_CLASSES))
 
 
 def study_table(files: RunFiles) -> Html:
@@ -81,45 +88,3 @@ def study_table(files: RunFiles) -> Html:
     means = [estimate(*interval(four, patients, folds=folds)) for four in matches.values()]
     rows.append(["mean", Number(counts.sum()), number(1 / len(STUDY_CLASSES)), *means])
     return table(["class", "studies", "share", *(f"AP, {title_of(name)}" for name in matches)], rows)
-
-
-def curves(files: RunFiles) -> list[Html]:
-    """Precision over recall of each class, out of fold."""
-    panels = class_panels(files)
-    if not panels:
-        return absent("No out-of-fold predictions yet.")
-    alt = f"Precision over recall, one panel each for {', '.join(panel.title for panel in panels)}."
-    caption = (
-        "Envelope of precision at each recall; the area below a line is its average precision, the dotted line is "
-        "guessing. Class none of a single detector is the product of 1 - score over the boxes of an image."
-    )
-    return [figure(precision_recall(panels), alt, caption)]
-
-
-def class_panels(files: RunFiles) -> list[Panel]:
-    """Study classes by classifier, `none` and `opacity` by detector; a class without predictions has no panel."""
-    ground = files.ground
-    if ground is None:
-        return []
-    panels = []
-    four = {name: match_studies(ground, scores) for name, scores in files.study_scores.items() if is_main(name)}
-    for k, label in enumerate(STUDY_CLASSES if four else ()):
-        share = float((ground.classes == k).mean())
-        panels.append(Panel(label, _lines({name: matches[k] for name, matches in four.items()}), share))
-    if files.none:
-        found = {name: match_none(ground, none) for name, none in files.none.items() if is_main(name)}
-        panels.append(Panel("none", _lines(found), float(ground.empty.mean())))
-    if files.boxes:
-        found = {name: match_opacity(ground, boxes) for name, boxes in files.boxes.items() if is_main(name)}
-        panels.append(Panel("opacity", _lines(found)))
-    return panels
-
-
-def _lines(found: dict[str, Matches]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Points at the hits alone: between two of them recall stands still."""
-    lines = {}
-    for name, matches in found.items():
-        curve = curve_of(matches)
-        label = f"{title_of(name)}, AP {number(average_precision(matches))}"
-        lines[label] = curve.recall[matches.hits], curve.envelope[matches.hits]
-    return lines

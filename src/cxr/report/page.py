@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+import numpy as np
 from PIL import Image
 
 from cxr.figures.pictures import Picture
@@ -19,6 +20,7 @@ from cxr.report.style import CSS
 # the page needs nothing from anywhere, and a browser holds it to that
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 COLORS = 256
+JPEG_QUALITY = 88
 WIDE = 600  # px
 
 
@@ -92,6 +94,11 @@ def _cells(row: Sequence[object], numbers: Sequence[bool]) -> str:
     return first + "".join(f"<td{' class=n' if right else ''}>{text(value)}</td>" for value, right in rest)
 
 
+def folded(words: str, block: Html) -> Html:
+    """A long block behind its title, which opens it."""
+    return Html(f"<details><summary>{text(words)}</summary>{block}</details>")
+
+
 def figure(picture: Picture, alt: str, caption: str | Html = "") -> Html:
     """A figure as an inline PNG. `alt` says in words what it shows."""
     below = f"<figcaption>{text(caption)}</figcaption>" if caption else ""
@@ -108,6 +115,13 @@ def png_source(png: bytes) -> tuple[str, int, int]:
     stream = io.BytesIO()
     picture.save(stream, format="PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}", *picture.size
+
+
+def photo_source(pixels: np.ndarray) -> tuple[str, int, int]:
+    """As `png_source`, for uint8 [H x W x 3] of a radiograph: its grain makes a PNG several times as large."""
+    picture, stream = Image.fromarray(pixels), io.BytesIO()
+    picture.save(stream, format="JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}", *picture.size
 
 
 @dataclass

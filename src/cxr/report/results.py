@@ -3,7 +3,6 @@
 import pandas as pd
 
 from cxr.evaluation.intervals import interval_table
-from cxr.evaluation.out_of_fold import match_all
 from cxr.evaluation.run_files import RunFiles, read_json, title_of
 from cxr.figures.charts import score_bars
 from cxr.figures.report import gains
@@ -12,6 +11,7 @@ from cxr.report.page import Html, Number, absent, bullets, estimate, figure, hea
 from cxr.workspace import file_digests
 
 KEYS = (*CLASSES, "mAP")
+CHOICE = ("chosen", "origin", "published_by", "fallback")  # of a step, where it has them
 
 
 def score(files: RunFiles) -> list[Html]:
@@ -33,11 +33,8 @@ def score(files: RunFiles) -> list[Html]:
 
 def fused_estimates(files: RunFiles) -> pd.DataFrame | None:
     """AP, low and high of the six classes and mAP, out of fold after stage 10; None where a part of it is absent."""
-    fused = files.places.fused.name
-    if files.ground is None or not all(fused in found for found in (files.boxes, files.none, files.study_scores)):
-        return None
-    matches = match_all(files.ground, files.boxes[fused], files.none[fused], files.study_scores[fused])
-    return interval_table({fused: matches}, files.ground, by_fold=True)[fused]
+    matches = files.fused_matches()
+    return None if matches is None else interval_table({"fused": matches}, files.ground, by_fold=True)["fused"]
 
 
 def read_scores(files: RunFiles) -> dict | None:
@@ -72,19 +69,39 @@ def blend(files: RunFiles) -> list[Html]:
     found = read_json(files.places.blend)
     if found is None:
         return absent("Stage 10 has not run: fusion used the profile's constants, and no step has a measured gain.")
-    blocks = gain_blocks(pd.DataFrame(found.get("steps") or []), ["step", "metric"], "before", "after")
+    steps = found.get("steps") or []
+    blocks = gain_blocks(pd.DataFrame(steps), ["step", "metric"], "before", "after")
+    if steps:
+        blocks += [heading("chosen on all folds"), choices(steps)]
     if found.get("comparisons"):
         rows = pd.DataFrame(found["comparisons"])
         blocks += [heading("all steps against"), *gain_blocks(rows, ["against", "metric"], "other", "own")]
     if found.get("opacity"):
         rows = [[title_of(str(row.get("boxes"))), score_cell(row, "AP")] for row in found["opacity"]]
         blocks += [heading("opacity, mean over folds"), table(["boxes", "AP"], rows)]
+    if found.get("calibration"):
+        blocks += [heading("calibration before fusion"), calibration_table(found["calibration"])]
     for key, words in (("constants", "constants"), ("members", "foreign members")):
         if found.get(key):
             blocks += [heading(words), anything(found[key])]
     if found.get("notes"):
         blocks += [heading("notes"), bullets(found["notes"])]
     return blocks
+
+
+def calibration_table(lines: list[dict]) -> Html:
+    """What maps of scores to probabilities, fitted on the other folds, do to each model, and whether they are used."""
+    rows = [
+        [
+            title_of(str(line.get("model"))),
+            line.get("of"),
+            *(cell(line.get(name)) for name in ("cases", "ece_before", "ece_after")),
+            cell(bool(line.get("used"))),
+            cell(line.get("map") or {}),
+        ]
+        for line in lines
+    ]
+    return table(["model", "scores of", "cases", "ECE before", "ECE after", "used", "map"], rows)
 
 
 def pretraining(files: RunFiles) -> list[Html]:
@@ -99,28 +116,35 @@ def pretraining(files: RunFiles) -> list[Html]:
 
 
 def gain_blocks(rows: pd.DataFrame, names: list[str], before: str, after: str) -> list[Html]:
-    """Table and figure of rows with `gain`, `low`, `high`, and `chosen` where something was."""
+    """Table and figure of rows with `gain`, `low`, `high`; `names` are a column of models or steps, and of metrics."""
     if rows.empty:
         return absent("No step was measured.")
-    numbers, choice = [before, after, "gain", "low", "high"], ["chosen"] if "chosen" in rows else []
-    rows = rows.reindex(columns=[*names, *numbers, *choice])
+    numbers = [before, after, "gain", "low", "high"]
+    rows = rows.reindex(columns=[*names, *numbers])
     rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce")
-    rows["name"] = [", ".join(title_of(str(value)) for value in pair) for pair in rows[names].to_numpy()]
+    rows[names[0]] = [title_of(str(value)) for value in rows[names[0]]]
+    rows["name"] = [", ".join(map(str, pair)) for pair in rows[names].to_numpy()]
     cells = [
         [
-            *(title_of(str(row[name])) for name in names),
+            *(str(row[name]) for name in names),
             number(row[before]),
             number(row[after]),
             estimate(row["gain"], row["low"], row["high"], signed=True),
-            *(cell(row[name]) for name in choice),
         ]
         for row in rows.to_dict("records")
     ]
-    blocks = [table([*names, before, after, "gain (95 %)", *choice], cells)]
+    blocks = [table([*names, before, after, "gain (95 %)"], cells)]
     measured = rows.dropna(subset=["gain", "low", "high"])
     if len(measured):
         blocks.append(figure(gains(measured), "Gain of each row of the table above, with its interval."))
     return blocks
+
+
+def choices(steps: list[dict]) -> Html:
+    """What each step chose on all folds, and where that comes from."""
+    shown = [name for name in CHOICE if any(step.get(name) for step in steps)]
+    rows = [[step.get("step"), *(cell(step.get(name) or "") for name in shown)] for step in steps]
+    return table(["step", *(name.replace("_", " ") for name in shown)], rows)
 
 
 def anything(value: object) -> Html:
@@ -142,6 +166,8 @@ def cell(value: object) -> object:
     if isinstance(value, float):
         # three decimals, but a threshold of .0001 is not zero
         return number(value) if value == 0 or abs(value) >= 0.001 else Number(f"{value:.2g}")
+    if value == {} or value == []:
+        return "none"
     if isinstance(value, dict):
         return ", ".join(f"{key} {cell(item)}" for key, item in value.items())
     return ", ".join(str(cell(item)) for item in value) if isinstance(value, list) else value

@@ -25,6 +25,7 @@ table { border-collapse: collapse; margin: .8rem 0; font-size: .9rem; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 tbody th { font-weight: 500; min-width: 7rem; }
+details td:last-child:not(.n) { min-width: 13rem; }
 .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 figure { margin: 1rem 0; }
 figure img { display: block; background: #fff; border-radius: 4px; max-width: 100%; height: auto; }
@@ -34,6 +35,9 @@ figcaption { color: var(--soft); font-size: .85rem; margin-top: .3rem; overflow-
 .cards img, .row img { width: 100%; background: #000; }
 .row { display: grid; gap: .6rem; grid-auto-flow: column; grid-auto-columns: minmax(170px, 310px); overflow-x: auto;
   margin-bottom: 1.2rem; }
+summary { cursor: pointer; color: var(--link); margin: .5rem 0; }
+.pair { display: flex; flex-wrap: wrap; gap: 0 2rem; }
+.opinions { font-size: .85rem; min-width: 190px; }
 .classes { display: grid; grid-template-columns: max-content 1fr max-content; gap: 0 .5rem; margin-top: .2rem;
   align-items: center; font-variant-numeric: tabular-nums; }
 .classes i { display: block; height: .55rem; background: var(--bar); border-radius: 2px; }

@@ -8,7 +8,7 @@ from cxr.figures.report import stage_times
 from cxr.report.page import Html, Number, absent, bullets, figure, heading, number, paragraph, table
 from cxr.tables import read_csv
 
-SHOWN = 30  # rows of a failures table
+SHOWN = 30  # rows of a table of files
 PROVENANCE = {"pretraining": "pretraining", "weights": "starting weights", "training_sources": "learned from"}
 
 MEASURES = ("dice", "jaccard", "lowest_dice")
@@ -137,26 +137,31 @@ def cut_folds(runs: dict[str, dict]) -> list[str]:
 
 
 def failures(files: RunFiles) -> list[Html]:
-    """Files that could not be used, and what stage 00 remarked."""
+    """Files that could not be used, pictures that stand there twice, and what stage 00 remarked."""
     findings = files.inputs.get("findings")
     none = "None." if files.inputs else "Stage 00 has left no inputs.json."
     return [
         heading("training files"),
-        failures_table(files.places.failures_table),
+        first_rows(files.places.failures_table, "Every file could be used."),
         heading("test files"),
-        failures_table(files.places.test_failures_table),
+        first_rows(files.places.test_failures_table, "Every file could be used."),
+        heading("training images that show the same picture"),
+        first_rows(files.places.duplicates_table, "None."),
+        heading("pictures of other collections that the competition has too"),
+        first_rows(files.places.refused_table, "None was refused."),
         heading("remarks of stage 00 on the input"),
         bullets(findings) if findings else paragraph(none),
     ]
 
 
-def failures_table(path: Path) -> Html:
-    """The first rows of a failures table, or a sentence."""
+def first_rows(path: Path, nothing: str) -> Html:
+    """The first rows of a table, or a sentence."""
     if not path.is_file():
         return paragraph("No such table: its stage has not run.", "absent")
     rows = read_csv(path)
     if rows.empty:
-        return paragraph("Every file could be used.")
-    shown = table(list(rows.columns), rows.head(SHOWN).to_numpy().tolist())
+        return paragraph(nothing)
+    first = rows.head(SHOWN).astype(object)
+    shown = table(list(rows.columns), first.where(first.notna(), "").to_numpy().tolist())
     rest = len(rows) - SHOWN
     return Html(shown + paragraph(f"{rest} more stand in {path.name}.")) if rest > 0 else shown

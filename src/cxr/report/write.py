@@ -8,9 +8,15 @@ from typing import NamedTuple
 
 from cxr.evaluation.run_files import RunFiles
 from cxr.faults import DataFault
+from cxr.report.audit import shortcuts, subgroups
+from cxr.report.calibration import calibration
+from cxr.report.cases import cases
+from cxr.report.classes import classes
+from cxr.report.curves import curves, roc
 from cxr.report.examples import examples
 from cxr.report.head import banner, facts, headline
-from cxr.report.out_of_fold import curves, detectors, studies
+from cxr.report.manifest import identity
+from cxr.report.out_of_fold import detectors, studies
 from cxr.report.page import Html, Section, absent, document
 from cxr.report.results import blend, pretraining, score
 from cxr.report.trainings import failures, learning, provenance, times
@@ -35,6 +41,13 @@ PARTS = (
         score,
     ),
     Part(
+        "classes",
+        "Class by class",
+        "Look for classes with few positives, whose figures mean little, and for thresholds that change from fold to "
+        "fold.",
+        classes,
+    ),
+    Part(
         "boxes",
         "Boxes out of fold",
         "Look for how far the two averages lie apart: on all images a detector pays for every alarm on healthy lungs, "
@@ -55,16 +68,46 @@ PARTS = (
         curves,
     ),
     Part(
+        "roc",
+        "ROC curves",
+        "Look at the left end: how many true ones are found while hardly any other is taken for one.",
+        roc,
+    ),
+    Part(
+        "calibration",
+        "Calibration",
+        "Look for lines below the dotted one at high scores: there the model is surer than it may be.",
+        calibration,
+    ),
+    Part(
         "pictures",
-        "Pictures",
+        "Pictures drawn by lot",
         "Look for amber boxes on hearts, devices and markers, and for green boxes without an amber one.",
         examples,
+    ),
+    Part(
+        "cases",
+        "Good and bad cases",
+        "Look for what the worst have in common: a device, a border, a view, a label that may itself be wrong.",
+        cases,
     ),
     Part(
         "blend",
         "Fusion and blending",
         "Look for steps whose interval contains 0: what they gained may be chance.",
         blend,
+    ),
+    Part(
+        "subgroups",
+        "Groups of patients",
+        "Look for groups that are served worse than the rest, and for groups too small to know.",
+        subgroups,
+    ),
+    Part(
+        "shortcuts",
+        "Shortcuts",
+        "Look for anything red: a label that can be told without looking at the lungs will be told that way.",
+        shortcuts,
     ),
     Part(
         "pretraining",
@@ -87,8 +130,15 @@ PARTS = (
         provenance,
     ),
     Part(
+        "manifest",
+        "The run's manifest",
+        "Look for whether two pages are about the same thing: the same input, settings and submission have the same "
+        "digests.",
+        identity,
+    ),
+    Part(
         "failures",
-        "What failed",
+        "What failed and what was left out",
         "Look for a reason that stands there many times: one bad file is bad luck, many are a fault of the reader.",
         failures,
     ),
