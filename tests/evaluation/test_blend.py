@@ -477,6 +477,12 @@ def test_missing_or_strange_predictions_say_what_to_run(run):
         tune(run)
 
 
+def test_a_search_that_may_keep_nothing_finds_the_same(run, monkeypatch):
+    before = tune(run)
+    monkeypatch.setattr("cxr.evaluation.ensemble.MOST_ROWS", 1)
+    assert tune(run) == before
+
+
 def test_boxes_of_another_kind_are_refused_for_our_own_detectors_too(run):
     path = run.places.predictions("yolo") / "out_of_fold.csv"
     boxes = read_table(path, BOXES)

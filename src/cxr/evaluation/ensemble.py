@@ -17,6 +17,7 @@ from cxr.prediction.combine import calibrate_boxes, calibrate_scores, fuse_detec
 from cxr.prediction.constants import Constants
 
 TRIALS = 200  # resamples behind `share_better`
+MOST_ROWS = 10_000_000  # of boxes, in what is kept of each kind: some 600 MB, and all of it for a few hundred images
 
 
 def classes_of(metric: str) -> tuple[str, ...]:
@@ -30,6 +31,17 @@ class System(NamedTuple):
     boxes: pd.DataFrame
     none: pd.Series
     studies: pd.DataFrame
+
+
+class Kept(dict):
+    """What was made before; where it comes to more than MOST_ROWS rows the oldest goes, to be made again if asked."""
+
+    def keep(self, key: str, value: object, rows: int) -> object:
+        """Keep a value of so many rows; returns it."""
+        self[key] = value, rows
+        while len(self) > 1 and sum(each for _, each in self.values()) > MOST_ROWS:
+            del self[next(iter(self))]
+        return value
 
 
 class OutOfFold:
@@ -48,20 +60,20 @@ class OutOfFold:
         self.images, self.detections, self.scores = images, dict(detections), dict(scores)
         self.ground = ground_truth(images, truth)
         self.folds = sorted(images["fold"].unique())
-        self._fused: dict[str, pd.DataFrame] = {}
+        self._fused, self._matches = Kept(), Kept()
         self._studies: dict[str, pd.DataFrame] = {}
-        self._matches: dict[str, list[list[Matches]]] = {}
         self._values: dict[tuple[str, bytes], float] = {}
 
     def fuse(self, constants: Constants) -> pd.DataFrame:
         """The fused boxes of these constants."""
         key = _fusion_key(constants)
-        if key not in self._fused:
-            # a search without members must not meet them
-            joining = {name: table for name, table in self.detections.items() if name in constants.box_weights}
-            calibrated = {name: calibrate_boxes(table, name, constants) for name, table in joining.items()}
-            self._fused[key] = fuse_detectors(self.images, calibrated, constants)
-        return self._fused[key]
+        if key in self._fused:
+            return self._fused[key][0]
+        # a search without members must not meet them
+        joining = {name: table for name, table in self.detections.items() if name in constants.box_weights}
+        calibrated = {name: calibrate_boxes(table, name, constants) for name, table in joining.items()}
+        fused = fuse_detectors(self.images, calibrated, constants)
+        return self._fused.keep(key, fused, len(fused))
 
     def predict(self, constants: Constants) -> System:
         """What `combine` returns."""
@@ -96,12 +108,22 @@ class OutOfFold:
         """A name of intervals.KEYS on these rows: mean over folds, NaN where none has any."""
         key = _key(metric, asdict(constants))
         if (key, rows.tobytes()) not in self._values:
-            if key not in self._matches:
-                self._matches[key] = split_folds(self.match(self.predict(constants), metric), self.ground.fold)
-            parts = [[average_precision(restrict(each, rows)) for each in part] for part in self._matches[key]]
+            parts = [
+                [average_precision(restrict(each, rows)) for each in part] for part in self._parts(constants, metric)
+            ]
             value = over_folds(np.array(parts)[None, :, None])[0, 0, KEYS.index(metric)]
             self._values[key, rows.tobytes()] = float(value)
         return self._values[key, rows.tobytes()]
+
+    def _parts(self, constants: Constants, metric: str) -> list[list[Matches]]:
+        """`match` of each fold."""
+        key = _key(metric, asdict(constants))
+        if key in self._matches:
+            return self._matches[key][0]
+        parts = split_folds(self.match(self.predict(constants), metric), self.ground.fold)
+        return self._matches.keep(
+            key, parts, sum(len(each.scores) + len(each.truths) for part in parts for each in part)
+        )
 
     def share_better(self, trials: Sequence[tuple[Constants, Constants, np.ndarray]], metric: str) -> float:
         """On which share of resamples of patients the first constants beat the second, over trials on separate rows."""
