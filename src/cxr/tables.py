@@ -137,6 +137,12 @@ def read_table(path: str | Path, contract: Contract) -> pd.DataFrame:
     return table.astype(dict.fromkeys((*contract.numbers, *contract.unit), float)) if table.empty else table
 
 
+def empty_boxes() -> pd.DataFrame:
+    """A box table without rows, columns typed."""
+    numbers = {name: pd.Series(dtype=float) for name in ["score", *BOX_COLUMNS]}
+    return pd.DataFrame({"image_id": pd.Series(dtype=object), "label": pd.Series(dtype=object), **numbers})
+
+
 def write_table(table: pd.DataFrame, path: str | Path, contract: Contract) -> Path:
     """Check, then write atomically: a reader sees the old file or the new one, never half of one."""
     return write_csv(check_table(table, contract, path), path)

@@ -3,12 +3,10 @@ import numpy as np
 import pytest
 import torch
 
+from cxr.data.lung_batches import LungImages, lung_augmentation, lung_loader
 from cxr.data.masks import (
-    LungImages,
     load_mask,
     load_pairs,
-    lung_augmentation,
-    lung_loader,
     read_lung_masks,
     read_masks,
     write_mask,

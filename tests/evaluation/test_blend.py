@@ -16,10 +16,19 @@ from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
 from cxr.prediction.combine import combine
 from cxr.prediction.constants import PUBLISHED, read_constants, starting_constants
-from cxr.prediction.detect import empty_boxes
 from cxr.prediction.out_of_fold import write_boxes
 from cxr.profiles import Fusion
-from cxr.tables import BOX_COLUMNS, BOXES, IMAGE_SCORES, STUDY_SCORES, read_csv, read_table, write_csv, write_table
+from cxr.tables import (
+    BOX_COLUMNS,
+    BOXES,
+    IMAGE_SCORES,
+    STUDY_SCORES,
+    empty_boxes,
+    read_csv,
+    read_table,
+    write_csv,
+    write_table,
+)
 from cxr.workspace import open_workspace
 
 SIDE = 100

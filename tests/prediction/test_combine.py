@@ -21,8 +21,9 @@ from cxr.prediction.combine import (
     weigh_studies,
 )
 from cxr.prediction.constants import Constants, read_constants, starting_constants
-from cxr.prediction.detect import box_rows, empty_boxes
+from cxr.prediction.detect import box_rows
 from cxr.profiles import Fusion
+from cxr.tables import empty_boxes
 
 IMAGES = pd.DataFrame({"image_id": ["a", "b"], "study_id": ["s", "s"], "height": [1000, 400], "width": [800, 500]})
 PLAIN = Constants(0.55, 0.001, 30, {"one": 1.0, "other": 1.0}, {"net": 1.0})

@@ -1,4 +1,4 @@
-"""Lung masks: the Montgomery and Shenzhen set as Kaggle mounts it, read, checked, and as batches for a segmenter.
+"""Lung masks: the Montgomery and Shenzhen set as Kaggle mounts it, read and checked, and masks of our own on disk.
 
 The set holds `<a folder>/CXR_png/<stem>.png` and `<the same folder>/masks/`, where a mask is called `<stem>_mask.png`
 (Shenzhen) or `<stem>.png` (Montgomery). Some pictures have no mask. Nothing says that two pictures show one patient,
@@ -6,16 +6,12 @@ so each picture counts as a patient of its own.
 """
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import albumentations as A
 import cv2
 import numpy as np
 import pandas as pd
-import torch
-from torch.utils.data import DataLoader, Dataset
 
 from cxr.data.pictures import load_gray
 from cxr.faults import DataFault
@@ -134,64 +130,4 @@ def read_masks(folder: Path, image_ids: list[str]) -> np.ndarray:
     """Masks bool [N x S x S] of these images, as `segment_training` wrote them."""
     return np.stack(
         [cv2.imread(str(mask_file(folder, image_id)), cv2.IMREAD_GRAYSCALE) > 127 for image_id in image_ids]
-    )
-
-
-class LungImages(Dataset):
-    """Pictures with lung masks, held in memory.
-
-    pixels, masks: uint8 [N x S x S], masks 0 or 1. Items: pixels uint8 [1 x S x S], mask float [1 x S x S] in {0, 1},
-    image_id. `augment` moves picture and mask together.
-    """
-
-    def __init__(self, ids: list[str], pixels: np.ndarray, masks: np.ndarray, augment: Callable | None = None):
-        self.ids, self.pixels, self.masks, self.augment = list(ids), pixels, masks, augment
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, index: int) -> dict:
-        image, mask = self.pixels[index], self.masks[index]
-        if self.augment is not None:
-            moved = self.augment(image=image, mask=mask)
-            image, mask = moved["image"], moved["mask"]
-        return {
-            "pixels": torch.from_numpy(image)[None],
-            "mask": torch.from_numpy(mask)[None].float(),
-            "image_id": self.ids[index],
-        }
-
-
-def lung_augmentation(seed: int) -> A.Compose:
-    """Flip, shift, zoom, turn, contrast, gamma. Image uint8 [S x S], mask uint8 [S x S]; the ranges are ours.
-
-    More zoom and exposure than the classifiers get: the pictures to be segmented are framed and exposed more freely
-    than the few that have masks. Still more of it lowers the Dice of both.
-    """
-    return A.Compose(
-        [
-            A.HorizontalFlip(p=0.5),
-            A.Affine(
-                scale=(0.8, 1.2),
-                translate_percent=(-0.08, 0.08),
-                rotate=(-10, 10),
-                border_mode=cv2.BORDER_CONSTANT,
-                p=0.8,
-            ),
-            A.RandomBrightnessContrast(brightness_limit=0.25, contrast_limit=0.35, p=0.7),
-            A.RandomGamma(gamma_limit=(50, 200), p=0.7),
-        ],
-        seed=seed,
-    )
-
-
-def lung_loader(
-    ids: list[str], pixels: np.ndarray, masks: np.ndarray, batch: int, seed: int, training: bool
-) -> DataLoader:
-    """Batches of LungImages: shuffled and augmented for training, in the given order otherwise."""
-    dataset = LungImages(ids, pixels, masks, lung_augmentation(seed) if training else None)
-    generator = torch.Generator().manual_seed(seed)
-    # a last batch of one picture would break batch normalisation
-    return DataLoader(
-        dataset, batch, shuffle=training, generator=generator, drop_last=training and len(dataset) > batch
     )

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit, softmax
-from sklearn.isotonic import IsotonicRegression
 
 from cxr.labels import STUDY_CLASSES
 
@@ -50,6 +49,8 @@ def fit_isotonic(scores: np.ndarray, hits: np.ndarray) -> Map:
 
     Between the middles of blocks it rises strictly, so that it ties no two boxes. Raises as `fit_logistic`.
     """
+    from sklearn.isotonic import IsotonicRegression  # a second to import, and mostly there are too few cases for it
+
     scores, hits = _cases(scores, hits)
     fitted = IsotonicRegression(y_min=0, y_max=1).fit_transform(scores, hits)
     levels, block = np.unique(fitted, return_inverse=True)

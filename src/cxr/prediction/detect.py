@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cxr.boxes import clip_xyxy, scale_xyxy
 from cxr.images.resize import to_cache_size
 from cxr.profiles import Yolo
-from cxr.tables import BOX_COLUMNS, BOXES, check_table
+from cxr.tables import BOX_COLUMNS, BOXES, check_table, empty_boxes
 from cxr.training.faster_rcnn import load_faster_rcnn
 from cxr.training.yolo import load_detector
 
@@ -81,9 +81,3 @@ def box_rows(image_id: str, boxes_xyxy: np.ndarray, scores: np.ndarray, label: s
     table.insert(1, "label", label)
     table.insert(2, "score", np.asarray(scores, float))
     return table[(table.x_max - table.x_min >= 1) & (table.y_max - table.y_min >= 1)]
-
-
-def empty_boxes() -> pd.DataFrame:
-    """A box table without rows, columns typed."""
-    numbers = {name: pd.Series(dtype=float) for name in ["score", *BOX_COLUMNS]}
-    return pd.DataFrame({"image_id": pd.Series(dtype=object), "label": pd.Series(dtype=object), **numbers})

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from cxr.data.draw import hold_out
 from cxr.data.external import refuse_repeats
-from cxr.data.masks import SLUG, load_pairs, lung_loader, read_lung_masks
+from cxr.data.lung_batches import lung_loader
+from cxr.data.masks import SLUG, load_pairs, read_lung_masks
 from cxr.models.segmenters import UNet, lung_probabilities
 from cxr.provenance import data_digest
 from cxr.training.cross_validation import configuration, run_once
@@ -31,6 +32,7 @@ CODE = (
     "cxr.training.losses",
     "cxr.models.segmenters",
     "cxr.data.masks",
+    "cxr.data.lung_batches",
     "cxr.data.pictures",
 )
 FROM_NOTHING = Start(None, None, ())
