@@ -1,6 +1,7 @@
 """What all tests share: no network, no writing outside tmp, small threads, and the real data if it is there."""
 
 import os
+import signal
 import socket
 import tempfile
 from pathlib import Path
@@ -20,6 +21,10 @@ os.environ.update(
 )
 
 import pytest  # noqa: E402
+
+# a shell ignores Ctrl-C in what it starts with `&`, and children inherit that: the tests that send it need it back
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REALDATA = Path(os.environ.get("CXR_REALDATA", REPOSITORY.parent / "shared" / "realdata"))
 
