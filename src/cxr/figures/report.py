@@ -13,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from cxr.figures.pictures import DPI, PREDICTED, TRUE, WIDTH, Picture, draw_boxes, plain
 
 LUNGS = "#4fc3f7"
+GUESSING = {"color": "0.5", "linewidth": 0.8, "linestyle": ":"}
+LEGEND = {"fontsize": 7, "edgecolor": "none", "framealpha": 0.7}
 
 
 class Panel(NamedTuple):
@@ -40,6 +42,17 @@ def look_of(index: int, count: int) -> dict[str, object]:
     return {"linewidth": 1.0, "color": "black"} if last else {"linewidth": 2.0, "color": f"C{index}"}
 
 
+def _unit_panels(titles: Sequence[str], across: str, up: str, columns: int) -> Picture:
+    """A figure with a panel a title, both axes from 0 to 1."""
+    rows = -(-len(titles) // columns)
+    figure = Picture(WIDTH, 2.75 * rows)
+    for index, title in enumerate(titles):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=across, ylabel=up)
+        axes.set_title(plain(title))
+    return figure
+
+
 def precision_recall(panels: Sequence[Panel], columns: int = 3) -> Picture | None:
     """Precision envelopes, a panel a class; the area below a line is its average precision, dotted is guessing.
 
@@ -47,19 +60,15 @@ def precision_recall(panels: Sequence[Panel], columns: int = 3) -> Picture | Non
     """
     if not panels:
         return None
-    rows = -(-len(panels) // columns)
-    figure = Picture(WIDTH, 2.75 * rows)
-    for index, panel in enumerate(panels):
-        axes = figure.add_subplot(rows, columns, index + 1)
+    figure = _unit_panels([panel.title for panel in panels], "recall", "precision", columns)
+    for axes, panel in zip(figure.axes, panels, strict=True):
         for place, (name, (recall, precision)) in enumerate(panel.lines.items()):
             look = look_of(place, len(panel.lines))
             first = precision[0] if len(precision) else 0.0  # a model without a single hit has a curve on the floor
             axes.step(np.append(0, recall), np.append(first, precision), label=plain(name), **look)
         if panel.chance is not None:
-            axes.axhline(panel.chance, color="0.5", linewidth=0.8, linestyle=":")
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-        axes.set_title(plain(panel.title))
-        axes.legend(fontsize=7, loc="best", edgecolor="none", framealpha=0.8)
+            axes.axhline(panel.chance, **GUESSING)
+        axes.legend(loc="best", **LEGEND)
     return figure
 
 
@@ -69,16 +78,12 @@ def roc_curves(panels: Sequence[Panel], columns: int = 3) -> Picture | None:
     """
     if not panels:
         return None
-    rows = -(-len(panels) // columns)
-    figure = Picture(WIDTH, 2.75 * rows)
-    for index, panel in enumerate(panels):
-        axes = figure.add_subplot(rows, columns, index + 1)
+    figure = _unit_panels([panel.title for panel in panels], "false alarms", "sensitivity", columns)
+    for axes, panel in zip(figure.axes, panels, strict=True):
         for place, (name, (alarms, sensitivity)) in enumerate(panel.lines.items()):
             axes.plot(alarms, sensitivity, label=plain(name), **look_of(place, len(panel.lines)))
-        axes.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":")
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="false alarms", ylabel="sensitivity")
-        axes.set_title(plain(panel.title))
-        axes.legend(fontsize=7, loc="lower right", edgecolor="none", framealpha=0.8)
+        axes.plot([0, 1], [0, 1], **GUESSING)
+        axes.legend(loc="lower right", **LEGEND)
     return figure
 
 
@@ -90,18 +95,14 @@ def reliability_diagrams(panels: Mapping[str, Mapping[str, pd.DataFrame]], colum
     """
     if not panels:
         return None
-    rows = -(-len(panels) // columns)
-    figure = Picture(WIDTH, 2.75 * rows)
-    for index, (title, lines) in enumerate(panels.items()):
-        axes = figure.add_subplot(rows, columns, index + 1)
-        axes.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":")
+    figure = _unit_panels(list(panels), "mean score", "share right", columns)
+    for axes, lines in zip(figure.axes, panels.values(), strict=True):
+        axes.plot([0, 1], [0, 1], **GUESSING)
         for place, (name, table) in enumerate(lines.items()):
             ends = [table["share"] - table["share_low"], table["share_high"] - table["share"]]
             look = {**look_of(place, len(lines)), "elinewidth": 0.7, "marker": "o", "markersize": 3}
             axes.errorbar(table["mean_score"], table["share"], np.clip(ends, 0, None), label=plain(name), **look)
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mean score", ylabel="share right")
-        axes.set_title(plain(title))
-        axes.legend(fontsize=7, loc="best", edgecolor="none", framealpha=0.6)
+        axes.legend(loc="best", **LEGEND)
     return figure
 
 
