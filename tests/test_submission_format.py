@@ -64,6 +64,7 @@ def test_the_command_prints_each_fault_on_its_own_line(tmp_path, capsys):
         ("none 0.3 0 0 1 1 opacity 0.5", "8 tokens"),
         ("opacity 0.5 10 20 30 x", "is no number"),
         ("opacity 0,5 10 20 30 40", "is no number"),
+        ("opacity 0.5 10 20 1_000 2_000", "is no number"),
         ("opacity;0.5;10;20;30;40", "1 tokens"),
         (
             "consolidation 0.5 10 20 30 40",

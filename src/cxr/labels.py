@@ -68,6 +68,8 @@ def parse_prediction_string(text: object) -> list[Prediction]:
     for start in range(0, len(tokens), 6):
         label, *numbers = tokens[start : start + 6]
         try:
+            if "_" in "".join(numbers):  # Python reads 1_000 as a number, other readers do not
+                raise ValueError
             groups.append(Prediction(label, *map(float, numbers)))
         except ValueError:
             raise DataFault(
