@@ -53,7 +53,7 @@ def test_the_command_prints_each_fault_on_its_own_line(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == [
         f"{name}: x_image: unknown id, not in the sample; correct or remove it",
         f"{name}: s1_study: missing id, the sample has it; add its row",
-        f"{name}: i1_image: 'none 2 0 0 1 1': the confidence must be between 0 and 1; rescale all alike",
+        f"{name}: i1_image (row 2): 'none 2 0 0 1 1': the confidence must be between 0 and 1; rescale all alike",
     ]
 
 
@@ -92,7 +92,7 @@ def test_the_command_prints_each_fault_on_its_own_line(tmp_path, capsys):
 def test_each_fault_of_an_image_row_is_one_line(text, message):
     faults = faults_of(text)
     assert len(faults) == 1
-    assert faults[0].startswith("i1_image: ")
+    assert faults[0].startswith("i1_image (row 3): ")
     assert message in faults[0]
 
 
@@ -107,7 +107,7 @@ def test_each_fault_of_an_image_row_is_one_line(text, message):
 def test_each_fault_of_a_study_row_is_one_line(text, message):
     faults = faults_of(IMAGE, text)
     assert len(faults) == 1
-    assert faults[0].startswith("s1_study: ")
+    assert faults[0].startswith("s1_study (row 1): ")
     assert message in faults[0]
 
 
@@ -216,7 +216,7 @@ def test_further_columns_and_rows_of_the_wrong_length_are_faults(tmp_path, capsy
     assert run(tmp_path, "id,PredictionString\n" + body) == 1
     assert "no readable CSV" in capsys.readouterr().out
     assert run(tmp_path, table(ROWS).to_csv(index=False).replace(f"i1_image,{IMAGE}", "i1_image")) == 1
-    fault = "i1_image: the PredictionString is empty; name its classes\n"
+    fault = "i1_image (row 3): the PredictionString is empty; name its classes\n"
     assert capsys.readouterr().out == f"{tmp_path / 'submission.csv'}: {fault}"
 
 
@@ -301,7 +301,7 @@ def test_the_header_of_the_sample_is_kept(tmp_path):
             "the box has no area",
         ),  # two decimals are written
         ({"i1_image": [Prediction("opacity", float("nan"), 10, 20, 30, 40)]}, "must be a finite number"),
-        ({"i1_image": []}, "i1_image: the PredictionString is empty"),
+        ({"i1_image": []}, r"i1_image \(row 3\): the PredictionString is empty"),
         ({"x_image": [Prediction("none", 1, 0, 0, 1, 1)]}, "x_image: unknown id"),
     ],
 )

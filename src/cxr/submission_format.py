@@ -84,7 +84,8 @@ def read_groups(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             found = parse_prediction_string(text)
         except DataFault:
             found, lines = _readable_groups(text)
-            faults += [f"{identifier}: {line}; write a class and five numbers, or remove it" for line in lines]
+            place = f"{identifier} (row {row + 1})"
+            faults += [f"{place}: {line}; write a class and five numbers, or remove it" for line in lines]
         groups += found
         rows += [row] * len(found)
     columns = ["label", "score", *BOX_COLUMNS]
@@ -178,7 +179,7 @@ def group_faults(groups: pd.DataFrame, identifiers: pd.Series) -> pd.DataFrame:
     )
     ids = identifiers.tolist()
     found = [
-        (at, f"{ids[at]}: {show_group(*group)}: {rule}", fatal)
+        (at, f"{ids[at]} (row {at + 1}): {show_group(*group)}: {rule}", fatal)
         for broken, fatal, rule in rules
         for at, *group in groups[broken].itertuples(index=False)
     ]
@@ -216,8 +217,11 @@ def validate(submission: Source, sample: Source) -> list[str]:
     if header != header_rule:
         faults.append(f"header {','.join(header)!r}: it must be {','.join(header_rule)} as in the sample; write that")
     faults += id_faults(table, expected)
-    empty = [not text.strip() for text in table[TEXT]]
-    faults += [f"{identifier}: the PredictionString is empty; name its classes" for identifier in table[ID][empty]]
+    faults += [
+        f"{identifier} (row {row}): the PredictionString is empty; name its classes"
+        for row, (identifier, text) in enumerate(zip(table[ID], table[TEXT], strict=True), 1)
+        if not text.strip()
+    ]
     groups, unreadable = read_groups(table)
     return faults + unreadable + group_faults(groups, table[ID])["line"].tolist() + unit_faults(groups)
 

@@ -397,7 +397,7 @@ def test_faults_of_the_other_submission_and_of_the_solution_name_their_file(tmp_
         f"{tmp_path / 'other.csv'}: s1_study: missing id, the solution has it; add its row\n"
     )
     assert run(tmp_path, solution=table(SOLUTION | {"i1_image": "lung 1 0 0 1 1"})) == 1
-    assert capsys.readouterr().err.startswith(f"{tmp_path / 'solution.csv'}: i1_image: 'lung 1 0 0 1 1'")
+    assert capsys.readouterr().err.startswith(f"{tmp_path / 'solution.csv'}: i1_image (row 5): 'lung 1 0 0 1 1'")
 
 
 def test_a_number_of_resamples_that_is_none_is_wrong_usage(tmp_path, capsys):
