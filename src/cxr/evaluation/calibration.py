@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation.out_of_fold import Ground, match_all
 from cxr.evaluation.voc import Matches
 from cxr.labels import CLASSES
 
@@ -75,16 +74,6 @@ def brier(scores: np.ndarray, hits: np.ndarray) -> float:
     """Mean squared distance of score and outcome (Brier 1950), 0..1, lower is better; NaN without scores."""
     scores, hits = _checked(scores, hits)
     return float(((scores - hits) ** 2).mean()) if len(scores) else float("nan")
-
-
-def calibration_tables(
-    ground: Ground, boxes: pd.DataFrame, none: pd.Series, studies: pd.DataFrame, bins: int = 10
-) -> dict[str, pd.DataFrame]:
-    """`reliability` of the six classes from a system's predictions, as for `out_of_fold.match_all`."""
-    return {
-        label: reliability(each.scores, is_hit(each), bins)
-        for label, each in zip(CLASSES, match_all(ground, boxes, none, studies), strict=True)
-    }
 
 
 def calibration_summary(matches: Sequence[Matches], bins: int = 10) -> pd.DataFrame:
