@@ -62,7 +62,7 @@ $(eval $(call stage,07_train_yolo,03_annotations_and_folds 05_pretrain_rsna,yolo
 $(eval $(call stage,08_train_faster_rcnn,03_annotations_and_folds 05_pretrain_rsna,faster_rcnn))
 $(eval $(call stage,09_classify_studies,03_annotations_and_folds 04_pretrain_nih,study))
 $(eval $(call stage,10_fuse_and_blend,07_train_yolo 08_train_faster_rcnn 09_classify_studies,fusion members))
-$(eval $(call stage,11_submission,10_fuse_and_blend,fusion))
+$(eval $(call stage,11_submission,10_fuse_and_blend,fusion prediction budget))
 $(eval $(call stage,12_report,02_explore 06_segment_lungs 11_submission,images budget))
 
 # every stamp is looked at in one go; a stamp whose fingerprint is unchanged keeps its time, and its stage rests

@@ -22,8 +22,8 @@ LAYERS = [
     {"prediction"},
     {"evaluation", "explain"},
     {"systems"},
-    {"inputs", "submit", "summary", "report", "browse", "kaggle", "app", "bench"},
-    {"ablations"},
+    {"inputs", "submit", "summary", "report", "browse", "app", "bench"},
+    {"ablations", "kaggle"},
     {"__main__"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -4,7 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-KAGGLE_INPUT, KAGGLE_WORKING = Path("/kaggle/input"), Path("/kaggle/working")
+# `make rehearse` puts a tree of its own in the place of Kaggle's
+KAGGLE_ROOT = Path(os.environ.get("CXR_KAGGLE_ROOT", "/kaggle"))
+KAGGLE_INPUT, KAGGLE_WORKING = KAGGLE_ROOT / "input", KAGGLE_ROOT / "working"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -14,10 +16,10 @@ def on_kaggle() -> bool:
 
 
 def home() -> Path:
-    """The checkout when the package lies in one, else Kaggle's working folder, else the current folder."""
-    if (REPOSITORY / "notebooks").is_dir():
-        return REPOSITORY
-    return KAGGLE_WORKING if on_kaggle() else Path.cwd()
+    """Kaggle's working folder there (the package lies in a read-only mount), else the checkout, else where we are."""
+    if on_kaggle():
+        return KAGGLE_WORKING
+    return REPOSITORY if (REPOSITORY / "notebooks").is_dir() else Path.cwd()
 
 
 def default_input() -> Path:
@@ -68,6 +70,11 @@ class Places:
     @property
     def budget(self) -> Path:
         return self.root / "budget.json"
+
+    @property
+    def timeline(self) -> Path:
+        """What happened when: submissions put in place, trainings cut short, what was left out for lack of time."""
+        return self.root / "timeline.csv"
 
     @property
     def tables(self) -> Path:
@@ -201,11 +208,16 @@ class Places:
 
     @property
     def submission(self) -> Path:
-        return self.submissions / self.profile / "submission.csv"
+        return self._of_profile / "submission.csv"
 
     @property
     def baseline(self) -> Path:
-        return self.submissions / self.profile / "baseline.csv"
+        return self._of_profile / "baseline.csv"
+
+    @property
+    def _of_profile(self) -> Path:
+        """A folder for each profile; but Kaggle looks for submission.csv in its working folder and nowhere else."""
+        return self.submissions if self.submissions == KAGGLE_WORKING.resolve() else self.submissions / self.profile
 
     @property
     def score(self) -> Path:
@@ -218,6 +230,6 @@ def find_places(profile: str, input_dir: str = "", working_dir: str = "", submis
     return Places(
         input=Path(input_dir or default_input()).resolve(),
         working=Path(working_dir or (base if on_kaggle() else base / "working")).resolve(),
-        submissions=Path(submissions_dir or base / "submissions").resolve(),
+        submissions=Path(submissions_dir or (base if on_kaggle() else base / "submissions")).resolve(),
         profile=profile,
     )

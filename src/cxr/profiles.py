@@ -29,6 +29,7 @@ class Images:
     png: bool = False  # keep full-size PNGs in working/images (25 GB for the real train set)
     train_limit: int = 0  # 0 = all labelled images; otherwise a stratified choice of this many
     workers: int = 0  # 0 = one a core
+    keep_caches: bool = True  # no: pictures of NIH and RSNA, and YOLO's folders, go when their training is finished
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ class Yolo:
     confidence: float = 0.001  # the ultralytics default of .25 throws average precision away
     nms_iou: float = 0.5
     max_boxes: int = 30
+    resume: bool = True  # a killed training goes on after its last epoch (other random numbers); no: it begins again
     pretrained: bool = True  # start from the detector of stage 05, where there is one
     seed: int = 2021
 
@@ -198,11 +200,20 @@ class Fusion:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """How test images go through the models (stage 11); nothing here changes a prediction unless time runs out."""
+
+    batch: int = 16  # images at a time on the GPU: 16 GB must hold them
+    block: int = 64  # images that are decoded ahead while the models work
+
+
+@dataclass(frozen=True)
 class Budget:
     """One clock for the whole run; shares are of the hours that are left when a stage starts."""
 
     hours: float = 9.0
-    reserve: float = 0.05  # of the hours, kept for the submission
+    reserve: float = 0.1  # of the hours, that no training may use: for the submission
+    margin: float = 0.02  # of the hours, that nothing may use: Kaggle throws away what is not finished in time
     nih_share: float = 0.15
     rsna_share: float = 0.15
     lungs_share: float = 0.1
@@ -226,6 +237,7 @@ class Profile:
     faster_rcnn: FasterRcnn = field(default_factory=FasterRcnn)
     study: Study = field(default_factory=Study)
     fusion: Fusion = field(default_factory=Fusion)
+    prediction: Prediction = field(default_factory=Prediction)
     budget: Budget = field(default_factory=Budget)
 
 
@@ -284,6 +296,7 @@ PROFILES = {
             mixup=0.0,
             flip_up_down=0.0,
             scale=0.2,
+            resume=False,  # a fold takes two minutes, and begins to the same end
         ),
         study=Study(
             network="mobilenet_v2",
@@ -301,7 +314,7 @@ PROFILES = {
     # Train and infer on T4 x2 inside nine hours.
     "kaggle": Profile(
         "kaggle",
-        images=Images(cache_size=512),
+        images=Images(cache_size=512, keep_caches=False),
         folds=Folds(count=5),
         nih=Nih(
             network="efficientnet_v2_s",

@@ -12,11 +12,11 @@ import pandas as pd
 
 from cxr.faults import DataFault
 from cxr.labels import IMAGE_SUFFIX, STUDY_CLASSES, STUDY_COLUMNS, STUDY_SUFFIX, parse_boxes
+from cxr.paths import KAGGLE_INPUT
 from cxr.tables import read_csv
 
 SLUG = "siim-covid19-detection"
 SENTINELS = ("sample_submission.csv", "train_image_level.csv")
-KAGGLE_INPUT = Path("/kaggle/input")
 UNPACK = f"unpack the whole archive {SLUG}.zip again"
 
 
