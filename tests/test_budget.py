@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cxr.budget import Clock, add_seconds, restart
+from cxr.budget import SACRIFICE, Clock, add_seconds, endless
 from cxr.profiles import Budget
 
 
@@ -36,11 +36,42 @@ def test_a_failed_attempt_costs_time_too(tmp_path):
     add_seconds(path, "07", 10)
     add_seconds(path, "07", 5)
     assert json.loads(path.read_text()) == {"07": 15}
-    restart(path)
-    assert Clock(path, Budget(), FakeTime()).used == 0
+    clock = Clock(path, Budget(), FakeTime())
+    assert clock.used == 15
+    clock.restart()
+    assert clock.used == 0 and Clock(path, Budget(), FakeTime()).used == 0
 
 
 def test_an_unreadable_record_does_not_stop_a_run(tmp_path):
     path = tmp_path / "budget.json"
     path.write_text("{half")
     assert Clock(path, Budget(), FakeTime()).used == 0
+
+
+def test_a_session_counts_from_its_first_cell_whatever_the_stages_took(tmp_path, monkeypatch):
+    path, now = tmp_path / "budget.json", FakeTime()
+    add_seconds(path, "01", 60)
+    monkeypatch.setenv("CXR_SESSION_STARTED", "40.0")
+    clock = Clock(path, Budget(hours=1, reserve=0.1, margin=0.05), now)
+    assert clock.used == 60, "the clock stands at 100"
+    now.seconds += 1000
+    assert clock.used == 1060 and clock.left == 3240 - 1060 and clock.left_for_submission == 3420 - 1060
+
+
+def test_events_are_kept_until_a_run_begins_anew(tmp_path, capsys):
+    now = FakeTime()
+    clock = Clock(tmp_path / "demo" / "budget.json", Budget(), now)
+    now.seconds += 3723.4
+    clock.tell(SACRIFICE, "mirror images, and more")
+    assert capsys.readouterr().out == "[1:02:03] sacrifice: mirror images, and more\n"
+    lines = (tmp_path / "demo" / "timeline.csv").read_text().splitlines()
+    assert lines == ["seconds,kind,text", '3723.4,sacrifice,"mirror images, and more"']
+    clock.restart()
+    assert not (tmp_path / "demo" / "timeline.csv").exists()
+
+
+def test_work_outside_of_a_run_has_all_the_time_there_is(monkeypatch, capsys):
+    monkeypatch.setenv("CXR_SESSION_STARTED", "0.0")
+    clock = endless()
+    clock.tell("submission", "one")
+    assert clock.left_for_submission == float("inf") and "submission: one" in capsys.readouterr().out

@@ -57,6 +57,13 @@ class Clock:
         """Seconds that one of `parts_left` equal parts may take of `fraction` of what is left."""
         return self.left * fraction / max(1, parts_left)
 
+    def restart(self) -> None:
+        """Stage 00 begins a run: nothing is used yet, nothing has happened. A session's nine hours go on."""
+        if self.path:
+            self.path.unlink(missing_ok=True)
+            self.path.with_name("timeline.csv").unlink(missing_ok=True)
+        self.started, self.before = self.now(), 0.0
+
     def tell(self, kind: str, text: str) -> None:
         """Print an event and add it to the time line (`timeline.csv` beside the clock's file, if it has one)."""
         print(f"[{_clock_time(self.used)}] {kind}: {text}", flush=True)
@@ -91,12 +98,6 @@ def _read(path: Path) -> dict[str, float]:
         return {str(stage): float(seconds) for stage, seconds in json.loads(path.read_text()).items()}
     except (FileNotFoundError, ValueError, AttributeError, TypeError):
         return {}
-
-
-def restart(path: Path) -> None:
-    """Stage 00 begins a run: nothing is used yet, nothing has happened."""
-    path.unlink(missing_ok=True)
-    path.with_name("timeline.csv").unlink(missing_ok=True)
 
 
 def add_seconds(path: Path, stage: str, seconds: float) -> None:

@@ -5,7 +5,8 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from cxr import budget
+from cxr.budget import SUBMISSION
+from cxr.data.prepare import read_priors
 from cxr.data.siim import (
     find_competition,
     find_dataset,
@@ -33,7 +34,7 @@ def look_at_inputs(workspace: Workspace, solution_csv: str = "") -> dict:
 
     Raises DataFault when a competition folder is there but half unpacked, or its test set is empty.
     """
-    budget.restart(workspace.places.budget)
+    workspace.clock.restart()
     root, data = workspace.places.input, "competition"
     if not root.is_dir() and root != default_input():
         raise DataFault(f"INPUT={root}: no such folder; name the folder that holds siim-covid19-detection/")
@@ -59,7 +60,7 @@ def look_at_inputs(workspace: Workspace, solution_csv: str = "") -> dict:
         "findings": findings + more,
     }
     write_json(found, workspace.places.inputs)
-    write_fallback(workspace)
+    write_fallback(workspace, *frequencies(competition))
     report(found)
     return found
 
@@ -105,16 +106,50 @@ def json_of(path: Path) -> dict:
         return {}
 
 
-def write_fallback(workspace: Workspace) -> Path:
-    """A valid submission from the class frequencies of the training labels: there from the first minute."""
-    labels, _ = labelled_images(workspace.competition)
+def look_at_tests(workspace: Workspace) -> dict:
+    """What stage 00 does where a finished run only predicts: `inputs.json` and a first submission from its priors.
+
+    Needs no training data. Raises DataFault when there is no competition folder or its test set is empty.
+    """
+    places = workspace.places
+    competition = find_competition(places.input)
+    testing, findings = prediction_table(competition)
+    found = {
+        "data": "competition",
+        "competition": str(competition),
+        "solution": "",
+        "train_images": 0,
+        "test_images": len(testing),
+        "weights": {},
+        "companions": {},
+        "findings": findings,
+    }
+    write_json(found, places.inputs)
+    print(f"{len(testing)} test images in {competition}")
+    for line in findings:
+        print(f"note: {line}")
+    priors = read_priors(workspace)
+    write_fallback(workspace, priors["studies"], priors["none"])
+    return found
+
+
+def frequencies(competition: Path) -> tuple[dict[str, float], float]:
+    """Shares of the four classes among training studies, and of images without a box."""
+    labels, _ = labelled_images(competition)
     studies = labels.drop_duplicates("study_id")
-    classes = [Prediction(name, float(studies[name].mean()), *UNIT_BOX) for name in STUDY_CLASSES]
-    none = [Prediction("none", float(1 - labels["has_box"].mean()), *UNIT_BOX)]
+    return {name: float(studies[name].mean()) for name in STUDY_CLASSES}, float(1 - labels["has_box"].mean())
+
+
+def write_fallback(workspace: Workspace, studies: dict[str, float], none: float) -> Path:
+    """A valid submission from class frequencies: there from the first minute."""
+    classes = [Prediction(name, studies[name], *UNIT_BOX) for name in STUDY_CLASSES]
+    boxless = [Prediction("none", none, *UNIT_BOX)]
     sample_csv = workspace.competition / "sample_submission.csv"
     sample = read_sample(sample_csv)
-    rows = {row.id: classes if row.kind == "study" else none for row in sample.itertuples()}
-    return write_submission(rows, sample_csv, workspace.places.submission)
+    rows = {row.id: classes if row.kind == "study" else boxless for row in sample.itertuples()}
+    written = write_submission(rows, sample_csv, workspace.places.submission)
+    workspace.clock.tell(SUBMISSION, f"{written}: {len(rows)} rows, valid (class frequencies)")
+    return written
 
 
 def report(found: dict) -> None:

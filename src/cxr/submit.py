@@ -1,29 +1,28 @@
 """Stage 11 and `python -m cxr submit`: stream the test DICOMs through the trained models into a valid submission.
 
-One bad file never loses the run: its row gets the fallback prediction, and the summary says so.
+One bad file never loses the run: its row gets the fallback prediction, and the summary says so. Inside a run the clock
+decides how much is predicted (`prediction.schedule`); each better submission replaces the one before.
 """
 
 import argparse
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from cxr.boxes import scale_xyxy
+from cxr.budget import SUBMISSION, Clock, endless
 from cxr.data.prepare import read_priors
 from cxr.data.siim import find_competition, prediction_table, read_sample
 from cxr.faults import DataFault
 from cxr.images.dicom import read_header
-from cxr.images.jobs import Job
-from cxr.images.pool import run_jobs, worker_count
+from cxr.images.pool import worker_count
 from cxr.labels import STUDY_CLASSES, UNIT_BOX, Prediction
+from cxr.prediction.feed import Feed, decoded_blocks
+from cxr.prediction.schedule import Results, Schedule
 from cxr.submission_format import write_submission
 from cxr.systems.competition import Competition
 from cxr.tables import BOX_COLUMNS, FAILURES, IMAGES, write_table
 from cxr.workspace import Workspace, open_run_folder
-
-STUDIES_AT_ONCE = 64  # bounds memory: so many studies' cache pictures are held
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,28 +42,55 @@ def main(args: argparse.Namespace) -> int:
 
 def submit_run(workspace: Workspace) -> pd.DataFrame:
     """Stage 11: the submission of a run, and tables of its test images and of what failed; returns the latter."""
-    images, failures = submit(workspace, workspace.competition, workspace.places.submission)
-    write_table(images, workspace.places.test_images_table, IMAGES)
-    write_table(failures, workspace.places.test_failures_table, FAILURES)
+    places = workspace.places
+    images, failures = submit(workspace, workspace.competition, places.submission, workspace.clock)
+    write_table(images, places.test_images_table, IMAGES)
+    write_table(failures, places.test_failures_table, FAILURES)
     return failures
 
 
-def submit(workspace: Workspace, competition: Path, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predict every test image and write `out`; returns an images table of all of them and a failures table."""
-    sample_csv = competition / "sample_submission.csv"
-    sample = read_sample(sample_csv)
+def submit(
+    workspace: Workspace, competition: Path, out: Path, clock: Clock | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predict the test images and write `out`; returns an images table of all of them and a failures table.
+
+    Without a clock everything is predicted, however long it takes. With one, see `prediction.schedule`.
+    """
+    clock = clock or endless()
     files, findings = prediction_table(competition)
     for line in findings:
         print(f"note: {line}")
-    rows, images, failures = predict_rows(workspace, competition, files)
-    fallback = Fallback(read_priors(workspace), competition, files)
-    missing = [row for row in sample.itertuples() if row.id not in rows]
-    rows.update({row.id: fallback.row(row.kind, row.item_id) for row in missing})
-    write_submission({row_id: rows[row_id] for row_id in sample["id"]}, sample_csv, out)
-    print(f"{out}: {len(sample)} rows, valid; {len(missing)} of them got the fallback prediction")
+    writer = Writer(workspace, competition, files, out, clock)
+    schedule = Schedule(writer.system, len(files), clock, writer.write)
+    settings, workers = workspace.profile, worker_count(workspace.profile.images.workers)
+    blocks = decoded_blocks(competition, files, settings.prediction.block, settings.images.cache_size, workers)
+    schedule.run(Feed(blocks))
+    if not out.is_file():
+        writer.write(pd.DataFrame(), {}, "class frequencies")
+    failures = [failure for block in schedule.blocks for failure in block.failures]
     for path, reason in failures:
         print(f"note: {path}: {reason}")
+    images = pd.concat([pd.DataFrame(), *(block.images for block in schedule.blocks)], ignore_index=True)
     return patients_of_all(files, images), pd.DataFrame(failures, columns=list(FAILURES.columns))
+
+
+class Writer:
+    """Turns what the networks found into the file: every row of the sample, those of no network by the fallback."""
+
+    def __init__(self, workspace: Workspace, competition: Path, files: pd.DataFrame, out: Path, clock: Clock):
+        self.system, self.out, self.clock = Competition(workspace, files), out, clock
+        self.sample_csv = competition / "sample_submission.csv"
+        self.sample = read_sample(self.sample_csv)
+        self.fallback = Fallback(read_priors(workspace), competition, files)
+
+    def write(self, images: pd.DataFrame, results: Results, words: str) -> None:
+        """Replace the submission by one from these results; images: image_id, study_id, height, width, maybe none."""
+        rows = format_rows(images, *self.system.combine(images, results)) if len(images) else {}
+        missing = [row for row in self.sample.itertuples() if row.id not in rows]
+        rows.update({row.id: self.fallback.row(row.kind, row.item_id) for row in missing})
+        write_submission({row_id: rows[row_id] for row_id in self.sample["id"]}, self.sample_csv, self.out)
+        shown = f"{len(self.sample)} rows, valid; {len(missing)} of them got the fallback prediction"
+        self.clock.tell(SUBMISSION, f"{self.out}: {shown} ({words})")
 
 
 def patients_of_all(files: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -79,42 +105,6 @@ def patients_of_all(files: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
             table[column] = table["image_id"].map(known[column]).fillna(table[column])
     table["patient_id"] = table.groupby("study_id")["patient_id"].transform("first").fillna(table["study_id"])
     return table
-
-
-def predict_rows(workspace: Workspace, competition: Path, files: pd.DataFrame) -> tuple[dict, pd.DataFrame, list]:
-    """Rows of the submission by id, the table of readable images, and (path, reason) of the others."""
-    system, settings = Competition(workspace, files), workspace.profile.images
-    rows: dict[str, list[Prediction]] = {}
-    tables, failures = [pd.DataFrame()], []  # a test set of unknown studies alone leaves nothing to predict
-    studies = [group for _, group in files.groupby("study_id", sort=True)]
-    with tqdm(total=len(files), desc="test images", unit="image") as bar:
-        for start in range(0, len(studies), STUDIES_AT_ONCE):
-            block = pd.concat(studies[start : start + STUDIES_AT_ONCE], ignore_index=True)
-            images, pixels, bad = read_block(competition, block, settings.cache_size, worker_count(settings.workers))
-            failures += bad
-            tables.append(images)
-            if len(images):
-                rows.update(format_rows(images, *system.predict(images, pixels)))
-            bar.update(len(block))
-    return rows, pd.concat(tables, ignore_index=True), failures
-
-
-def read_block(
-    competition: Path, block: pd.DataFrame, size: int, workers: int
-) -> tuple[pd.DataFrame, np.ndarray, list]:
-    """Decode some images in parallel: an images table, cache pixels uint8 [N x S x S] of its rows, and failures."""
-    jobs = [Job(competition / row.path, row.image_id, thumbnail=size) for row in block.itertuples()]
-    good, pixels, bad = [], [], []
-    for row, done in zip(block.itertuples(), run_jobs(jobs, workers), strict=True):
-        if done.header is None:
-            bad.append((row.path, done.reason))
-            continue
-        # the folder decides to which study an image belongs, as the sample file does; headers may differ
-        good.append(
-            {**done.header, "image_id": row.image_id, "study_id": row.study_id, "source": "siim_test", "path": row.path}
-        )
-        pixels.append(done.thumbnail)
-    return pd.DataFrame(good), np.stack(pixels) if pixels else np.empty((0, size, size), np.uint8), bad
 
 
 def format_rows(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-PARTS = ("pixels", "growth", "samples", "networks", "metric", "fusion")
+PARTS = ("pixels", "growth", "samples", "networks", "metric", "fusion", "submission")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--peers", type=Path, default=Path(".venv-peers/bin/python"), metavar="PYTHON",
         help="Python that has dicom2jpg and SimpleITK (`make peers`; default %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--run", type=Path, default=Path("working/demo"), help="finished run whose models predict (default %(default)s)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -32,5 +35,7 @@ def run_part(part: str, args: argparse.Namespace) -> None:
     module = importlib.import_module(f"cxr.bench.{part}")
     if part == "pixels":
         module.main(args.repeats, args.peers)
+    elif part == "submission":
+        module.main(args.repeats, args.run)
     else:
         module.main(args.repeats)

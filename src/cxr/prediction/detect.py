@@ -22,16 +22,16 @@ class Detector:
 
     size: int  # px, edge of what the network sees
 
-    def __init__(self, model: nn.Module, size: int):
+    def __init__(self, model: nn.Module, size: int, batch: int = BATCH):
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model, self.size = model.to(self.device).eval(), size
+        self.model, self.size, self.batch = model.to(self.device).eval(), size, batch
 
     def predict(self, images: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
         """images: image_id, height, width (original); pixels: uint8 [N x S x S], same rows. Returns a BOXES table."""
         found = [empty_boxes()]
-        for start in range(0, len(images), BATCH):
-            rows = images.iloc[start : start + BATCH]
-            small = np.stack([to_cache_size(image, self.size) for image in pixels[start : start + BATCH]])
+        for start in range(0, len(images), self.batch):
+            rows = images.iloc[start : start + self.batch]
+            small = np.stack([to_cache_size(image, self.size) for image in pixels[start : start + self.batch]])
             batch = torch.from_numpy(small).to(self.device)[:, None]
             for row, (boxes_xyxy, scores) in zip(rows.itertuples(), self.detect(batch), strict=True):
                 original = (row.height, row.width)
@@ -47,8 +47,8 @@ class Detector:
 class YoloDetector(Detector):
     """A trained YOLO of a run folder; it sees three equal channels in 0..1."""
 
-    def __init__(self, folder: Path, settings: Yolo):
-        super().__init__(load_detector(folder), settings.size)
+    def __init__(self, folder: Path, settings: Yolo, batch: int = BATCH):
+        super().__init__(load_detector(folder), settings.size, batch)
         self.settings = settings
 
     @torch.inference_mode()
@@ -64,9 +64,9 @@ class YoloDetector(Detector):
 class FasterRcnnDetector(Detector):
     """A trained Faster R-CNN of a run folder."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, batch: int = BATCH):
         network, settings = load_faster_rcnn(folder)
-        super().__init__(network, settings.predict_size)
+        super().__init__(network, settings.predict_size, batch)
 
     @torch.inference_mode()
     def detect(self, batch: Tensor) -> list[tuple[Tensor, Tensor]]:

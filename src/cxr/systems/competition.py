@@ -14,12 +14,14 @@ from cxr.data.prepare import load_training
 from cxr.data.yolo_labels import write_yolo
 from cxr.faults import DataFault
 from cxr.images.resize import to_cache_size
-from cxr.prediction.classify import StudyClassifier
+from cxr.prediction.classify import StudyClassifier, mean_of_views, sees_mirror_images
 from cxr.prediction.combine import average_folds, calibrate_boxes, calibrate_scores, combine, fuse_folds, study_means
 from cxr.prediction.constants import read_constants
 from cxr.prediction.detect import FasterRcnnDetector, YoloDetector
-from cxr.prediction.members import read_members, uncovered
+from cxr.prediction.members import Member, read_members, uncovered
 from cxr.prediction.out_of_fold import write_boxes
+from cxr.prediction.passes import Level, Pass, first_passes, order_of_work
+from cxr.prediction.schedule import Results
 from cxr.tables import IMAGE_SCORES, STUDY_SCORES, write_table
 from cxr.training import yolo
 from cxr.training.cross_validation import Fold, each_fold
@@ -31,6 +33,7 @@ from cxr.workspace import Workspace
 
 YOLO, FASTER_RCNN, STUDIES = "yolo", "faster_rcnn", "studies"
 DETECTORS, CLASSIFIERS = (YOLO, FASTER_RCNN), (STUDIES,)
+Model = YoloDetector | FasterRcnnDetector | StudyClassifier
 # what shapes a training: when one of these changes, a finished fold is not the fold that would be trained now
 FIT = ("cxr.training.fit", "cxr.training.losses", "cxr.models.backbones", "cxr.data.augment", "cxr.images.resize")
 CODE = {
@@ -110,46 +113,94 @@ def _train_yolo(workspace: Workspace, fold: Fold) -> tuple[dict[str, Tensor], di
 
 
 class Competition:
-    """All trained folds of a run, ready to predict. Raises DataFault if a fold is missing: never half an ensemble.
+    """All trained folds of a run, asked pass by pass. DataFault if a fold is missing: never half an ensemble unsaid.
 
     tests: image_id and study_id of everything that will be predicted. Foreign members join where they cover all of it;
-    otherwise the constants are taken that were tuned without them, and that is said.
+    otherwise the constants are taken that were tuned without them, and that is said. Models whose weight in the blend
+    is zero are not asked.
     """
 
     def __init__(self, workspace: Workspace, tests: pd.DataFrame):
         yolo.prepare(workspace.places.working / "ultralytics")
-        profile = workspace.profile
-        self.settings = profile.fusion
-        self.detectors = {
-            YOLO: [YoloDetector(folder, profile.yolo) for folder in _folds(workspace, YOLO)],
-            FASTER_RCNN: [FasterRcnnDetector(folder) for folder in _folds(workspace, FASTER_RCNN)],
-        }
-        self.classifiers = {STUDIES: [StudyClassifier(folder) for folder in _folds(workspace, STUDIES)]}
-        self.members = read_members(workspace.places.members, load_training(workspace)[0], [*DETECTORS, *CLASSIFIERS])
-        missing = uncovered(self.members, tests)
-        for line in missing:
-            print(f"note: {line}; foreign members are left out")
-        if missing:
-            self.members = []
+        self.profile = workspace.profile
+        self.folders = {name: _folds(workspace, name) for name in (*DETECTORS, *CLASSIFIERS)}
+        self.members = foreign_members(workspace, tests)
         self.constants = read_constants(workspace.places.blend, members=bool(self.members))
+        self.detectors = [name for name in DETECTORS if self.constants.box_weights.get(name, 1.0) > 0]
+        self.classifiers = [name for name in CLASSIFIERS if self.constants.class_weights.get(name, 1.0) > 0]
+        self._loaded: dict[tuple[str, int], Model] = {}
 
-    def predict(self, images: pd.DataFrame, pixels: np.ndarray) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
-        """Boxes, `none` and study classes for images (image_id, study_id, height, width) with cache pixels [N x S x S].
+    def first_passes(self) -> list[Pass]:
+        """One fold of every model."""
+        return first_passes(self.detectors, self.classifiers)
 
-        All images of a study must come in one call. Returns a BOXES table, probabilities by image_id, STUDY_SCORES.
+    def order_of_work(self, seconds: dict[str, float]) -> list[Level]:
+        """seconds: what an image of each model takes, where measured."""
+        mirrored = [name for name in self.classifiers if sees_mirror_images(self.folders[name][0])]
+        return order_of_work(self.detectors, self.classifiers, self.profile.folds.count, mirrored, seconds)
+
+    def run(self, one: Pass, images: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
+        """BOXES or IMAGE_SCORES of one network. images: image_id, height, width; pixels: uint8 [N x S x S]."""
+        model = self._model(one)
+        if one.model in DETECTORS:
+            return model.predict(images, pixels)
+        return model.view(list(images["image_id"]), pixels, one.mirrored)
+
+    def release(self, one: Pass) -> None:
+        """Free the memory of a network that nobody will ask again."""
+        self._loaded.pop((one.model, one.fold), None)
+
+    def _model(self, one: Pass) -> Model:
+        key = (one.model, one.fold)
+        if key not in self._loaded:
+            folder, batch = self.folders[one.model][one.fold], self.profile.prediction.batch
+            makers = {
+                YOLO: lambda: YoloDetector(folder, self.profile.yolo, batch),
+                FASTER_RCNN: lambda: FasterRcnnDetector(folder, batch),
+                STUDIES: lambda: StudyClassifier(folder, 2 * batch),
+            }
+            self._loaded[key] = makers[one.model]()
+        return self._loaded[key]
+
+    def combine(self, images: pd.DataFrame, results: Results) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
+        """Boxes, `none` and study classes from the passes that there are; what was left out counts for nothing.
+
+        images: image_id, study_id, height, width, all images of a study. Returns a BOXES table, probabilities by
+        image_id, STUDY_SCORES.
         """
-        ids, boxes, scores = list(images["image_id"]), {}, {}
+        boxes, scores = {}, {}
         # maps were fitted to what one model says, so they come before folds are fused or averaged
-        for name, folds in self.detectors.items():
-            found = [calibrate_boxes(model.predict(images, pixels), name, self.constants) for model in folds]
-            boxes[name] = fuse_folds(found, images, self.settings)
-        for name, folds in self.classifiers.items():
-            found = [calibrate_scores(model.predict(ids, pixels), name, self.constants) for model in folds]
+        for name in self.detectors:
+            folds = [results[one] for one in sorted(results) if one.model == name]
+            found = [calibrate_boxes(table, name, self.constants) for table in folds]
+            if found:
+                boxes[name] = fuse_folds(found, images, self.profile.fusion)
+        for name in self.classifiers:
+            found = [calibrate_scores(table, name, self.constants) for table in _views_joined(results, name)]
             scores[name] = average_folds(found)
         for member in self.members:
             kind, calibrate = (boxes, calibrate_boxes) if member.is_detector else (scores, calibrate_scores)
             kind[member.name] = calibrate(member.on(images), member.name, self.constants)
-        return combine(images, boxes, scores, self.constants, calibrated=True)
+        weights = {name: weight for name, weight in self.constants.box_weights.items() if name in boxes}
+        return combine(images, boxes, scores, replace(self.constants, box_weights=weights), calibrated=True)
+
+
+def foreign_members(workspace: Workspace, tests: pd.DataFrame) -> list[Member]:
+    """The members of input/members, if each covers all of `tests`; else none, which is said."""
+    if not workspace.places.members.is_dir():
+        return []  # a run that was carried elsewhere has no training images to check members against
+    members = read_members(workspace.places.members, load_training(workspace)[0], [*DETECTORS, *CLASSIFIERS])
+    missing = uncovered(members, tests)
+    for line in missing:
+        print(f"note: {line}; foreign members are left out")
+    return [] if missing else members
+
+
+def _views_joined(results: Results, name: str) -> list[pd.DataFrame]:
+    """A classifier's folds, each the mean of the views that there are."""
+    folds = sorted({one.fold for one in results if one.model == name})
+    views = [[results[one] for one in sorted(results) if (one.model, one.fold) == (name, fold)] for fold in folds]
+    return [mean_of_views(one) for one in views]
 
 
 def _folds(workspace: Workspace, name: str) -> Sequence:
