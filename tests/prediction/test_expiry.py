@@ -106,13 +106,11 @@ def hidden(tmp_path):
 
 
 def blocks(truth, size):
+    """Ten studies each, decoded already; the pictures are empty."""
     for start in range(0, len(truth), 10):
-        images = truth.iloc[start : start + 10][["image_id", "study_id"]].reset_index(drop=True)
-        yield Block(
-            images.assign(patient_id=images["study_id"], height=SIDE, width=SIDE),
-            np.zeros((len(images), size, size), np.uint8),
-            [],
-        )
+        table = truth.iloc[start : start + 10][["image_id", "study_id"]].reset_index(drop=True)
+        table = table.assign(patient_id=table["study_id"], height=SIDE, width=SIDE)
+        yield Block(table, np.zeros((len(table), size, size), np.uint8), [])
 
 
 class Run:
