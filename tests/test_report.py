@@ -19,7 +19,7 @@ from cxr.evaluation.run_files import RunFiles, title_of
 from cxr.evaluation.thresholds import read_thresholds
 from cxr.figures.charts import training_curves
 from cxr.figures.pictures import plain
-from cxr.figures.report import View, precision_recall, radiograph, stage_times
+from cxr.figures.report import View, precision_recall, radiograph
 from cxr.labels import CLASSES
 from cxr.report import write_report
 from cxr.report.classes import fused_table, keep_thresholds
@@ -347,9 +347,8 @@ def test_figures_hold_what_was_measured(full):
     assert [axes.get_title() for axes in folds.axes] == ["box", "learning rate"] and len(folds.axes[0].lines) == 4
     held_out = next(line for line in folds.axes[0].lines if line.get_linestyle() == "--")
     assert list(held_out.get_xdata()) == [1, 3], "an epoch without validation has no point"
-    bars = stage_times(files.stages).axes[0].patches
-    assert [round(bar.get_x() * 60, 1) for bar in bars] == [0, 3.2] and "12_report" not in json.dumps(files.stages)
-    assert precision_recall([]) is None and stage_times([]) is None
+    assert "12_report" not in json.dumps(files.stages), "of an earlier run"
+    assert precision_recall([]) is None
 
 
 def test_names_in_figures_are_never_read_as_formulas():

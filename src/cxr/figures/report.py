@@ -1,4 +1,4 @@
-"""Figures that only the report shows: precision and recall, time by stage, gains with intervals, single radiographs.
+"""Figures that only the report shows: precision and recall, gains with intervals, single radiographs.
 
 Names in them come from files; `plain` keeps them from being read as formulas.
 """
@@ -103,37 +103,6 @@ def reliability_diagrams(panels: Mapping[str, Mapping[str, pd.DataFrame]], colum
             look = {**look_of(place, len(lines)), "elinewidth": 0.7, "marker": "o", "markersize": 3}
             axes.errorbar(table["mean_score"], table["share"], np.clip(ends, 0, None), label=plain(name), **look)
         axes.legend(loc="best", **LEGEND)
-    return figure
-
-
-def stage_times(records: Sequence[Mapping]) -> Picture | None:
-    """One bar a stage, each where the one before ended; seconds and peak memory beside it. None without any record."""
-    if not records:
-        return None
-    seconds = np.array([record["seconds"] for record in records], float)
-    unit, name = (3600, "hours") if seconds.sum() > 3 * 3600 else (60, "minutes")
-    starts = np.append(0, np.cumsum(seconds)[:-1]) / unit
-    figure = Picture(WIDTH, 0.3 * len(records) + 0.7)
-    axes = figure.add_subplot()
-    places = np.arange(len(records))
-    axes.barh(places, seconds / unit, left=starts, color="#7aa7d6", height=0.7)
-    end = seconds.sum() / unit
-    for place, record, start in zip(places, records, starts, strict=True):
-        label = f"{record['seconds']:.0f} s, {record['peak_memory_gb']:.1f} GB"
-        late = start > 0.6 * end
-        edge = start if late else start + record["seconds"] / unit
-        axes.annotate(
-            label,
-            (edge, place),
-            (-4 if late else 4, 0),
-            textcoords="offset points",
-            va="center",
-            ha="right" if late else "left",
-            fontsize=8,
-        )
-    axes.set_yticks(places, [plain(str(record["stage"])) for record in records])
-    axes.set(xlim=(0, end * 1.02 or 1), xlabel=f"{name} since the first stage began, pauses left out")
-    axes.invert_yaxis()
     return figure
 
 

@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 
+from cxr.budget import SACRIFICE
 from cxr.evaluation.run_files import RunFiles, read_json
 from cxr.report.page import Html, bullets, paragraph
 from cxr.report.results import difference_words, read_scores, score_cell, unscored_words
+from cxr.report.timeline import read_events
 from cxr.report.trainings import cut_folds, unique
 from cxr.tables import read_csv
 
@@ -64,6 +66,9 @@ def costs(files: RunFiles) -> list[str]:
     cut = sum(len(cut_folds(runs)) for runs in files.trainings.values())
     if cut:
         lines.append(f"Trainings cut short by the clock: {cut}.")
+    given_up = int((read_events(files)["kind"] == SACRIFICE).sum())
+    if given_up:
+        lines.append(f"Left out for lack of time: {given_up}, which the time line names.")
     tables = [files.places.failures_table, files.places.test_failures_table]
     failed = sum(len(read_csv(path)) for path in tables if path.is_file())
     if failed:

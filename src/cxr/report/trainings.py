@@ -1,10 +1,9 @@
-"""Parts on how a run was made: learning curves, what each model learned from, time and memory, what failed."""
+"""Parts on how a run was made: learning curves, what each model learned from, what failed."""
 
 from pathlib import Path, PurePosixPath
 
-from cxr.evaluation.run_files import RunFiles, read_json, title_of
+from cxr.evaluation.run_files import RunFiles, title_of
 from cxr.figures.charts import training_curves
-from cxr.figures.report import stage_times
 from cxr.report.page import Html, Number, absent, bullets, figure, heading, number, paragraph, table
 from cxr.tables import read_csv
 
@@ -89,46 +88,6 @@ def packages(records: list[dict]) -> Html:
         for name, version in (record.get("packages") or {}).items():
             versions.setdefault(name, {})[str(version)] = None
     return table(["package", "version"], [[name, "; ".join(found)] for name, found in versions.items()])
-
-
-def times(files: RunFiles) -> list[Html]:
-    """Seconds and peak memory of each stage, and the budget."""
-    if not files.stages:
-        return absent("No stage has left its record in runs/.")
-    seconds = sum(record["seconds"] for record in files.stages)
-    everything = {
-        "stage": "all",
-        "seconds": seconds,
-        "peak_memory_gb": max(record["peak_memory_gb"] for record in files.stages),
-    }
-    rows = [
-        [
-            record["stage"],
-            Number(f"{record['seconds']:.1f}"),
-            Number(f"{100 * record['seconds'] / max(seconds, 1e-9):.0f}"),
-            Number(f"{record['peak_memory_gb']:.2f}"),
-        ]
-        for record in [*files.stages, everything]
-    ]
-    alt = f"Stages one after the other, {seconds / 60:.1f} minutes together."
-    return [
-        figure(stage_times(files.stages), alt, "Without this stage: its record is written at its end."),
-        table(["stage", "seconds", "% of all", "peak GB"], rows),
-        budget(files),
-    ]
-
-
-def budget(files: RunFiles) -> Html:
-    """Hours allowed, hours used, and what was cut."""
-    spent = sum((read_json(files.places.budget) or {}).values())
-    hours = files.profile.budget.hours
-    cut = [
-        f"Cut short by the clock: {title_of(model)}, {', '.join(folds)}."
-        for model, runs in files.trainings.items()
-        if (folds := cut_folds(runs))
-    ]
-    used = f"Budget {hours:g} hours, used {spent / 3600:.2f}; a stage that ran again counts each time."
-    return bullets([used, *(cut or ["The clock cut nothing short."])])
 
 
 def cut_folds(runs: dict[str, dict]) -> list[str]:

@@ -19,7 +19,8 @@ from cxr.report.manifest import identity
 from cxr.report.out_of_fold import detectors, studies
 from cxr.report.page import Html, Section, absent, document
 from cxr.report.results import blend, pretraining, score
-from cxr.report.trainings import failures, learning, provenance, times
+from cxr.report.timeline import times
+from cxr.report.trainings import failures, learning, provenance
 from cxr.workspace import Workspace
 
 
@@ -122,7 +123,13 @@ PARTS = (
         "while the other falls means learning by heart.",
         learning,
     ),
-    Part("times", "Time and memory", "Look for the one stage that is worth making faster.", times),
+    Part(
+        "timeline",
+        "Time line",
+        "Look for the one stage that is worth making faster, for what was left out for lack of time, and for a last "
+        "submission that came close to the end.",
+        times,
+    ),
     Part(
         "provenance",
         "What the models learned from",
