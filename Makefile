@@ -27,12 +27,13 @@ export PYTHONPATH := $(abspath src)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup all html ablations test test-all fuzz lint bench peers lab clean FORCE
+.PHONY: help setup all html kaggle ablations test test-all fuzz lint bench peers lab clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 	@echo '  variables: PROFILE=demo|kaggle|paper|full INPUT=dir SOLUTION=csv WORKING=dir SUBMISSIONS=dir FOLDS=n'
 	@echo '             SET="yolo.epochs=3 study.size=320" BUDGET_HOURS=9 PYTHON=python3.12 VENV=.venv'
+	@echo '             KAGGLE_USER=name HIDDEN=dir'
 
 # ---------------------------------------------------------------------------------------------------- environment
 setup: $(INSTALLED) ## the environment alone, in .venv
@@ -80,6 +81,11 @@ html: $(STAGES:%=$(RUNS)/%.ipynb) ## the executed notebooks as pages, in working
 	@$(PY) -m jupyter nbconvert --to html --log-level ERROR --output-dir "$(WORKING)/$(PROFILE)/html" \
 	  $(STAGES:%="$(RUNS)/%.ipynb")
 	@echo "$(abspath $(WORKING))/$(PROFILE)/html"
+
+kaggle: $(INSTALLED) ## what is uploaded to Kaggle, checked, in dist/kaggle; KAGGLE_USER=name (docs/kaggle.md)
+	@$(CXR) kaggle --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --input "$(abspath $(INPUT))" \
+	  --out "$(abspath dist/kaggle)" $(if $(KAGGLE_USER),--user "$(KAGGLE_USER)") \
+	  $(if $(KAGGLE_PYTHON),--python $(KAGGLE_PYTHON)) $(KAGGLE)
 
 ablations: $(RUNS)/12_report.ipynb ## the same trainings without pretraining, and what that costs; then the report anew
 	@$(CXR) ablations --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))"

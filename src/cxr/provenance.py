@@ -4,9 +4,11 @@ import hashlib
 import importlib.metadata
 import json
 import subprocess
+from pathlib import Path
 
 from cxr.paths import REPOSITORY
 
+RECORD = "COMMIT"  # beside this file in a bundle, which has no git
 PACKAGES = (
     "torch",
     "torchvision",
@@ -20,10 +22,13 @@ PACKAGES = (
 
 
 def commit() -> str:
-    """The commit of the checkout, `+` for uncommitted changes, `unknown` without git.
+    """The commit of the checkout, `+` for uncommitted changes, `unknown` without git; in a bundle the one it is of.
 
     Submissions do not count as changes: a run adds a line to their log, and would make every later one look dirty.
     """
+    record = Path(__file__).with_name(RECORD)
+    if record.is_file():  # first: a checkout around the bundle would answer for itself
+        return record.read_text().strip()
     try:
         found = _git("rev-parse", "--short=12", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!submissions")

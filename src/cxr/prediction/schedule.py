@@ -78,7 +78,7 @@ class Schedule:
                 if self._left() > 0:
                     self._do(one, known[0])
         self.levels = self.system.order_of_work({one.model: seconds for one, seconds in self.seconds.items()})
-        self.bar.reset(self.total * sum(len(level.passes) for level in self.levels))
+        self.bar.total = self.total * len(self._passes())
         self._say_projection()
 
     def _say_projection(self) -> None:

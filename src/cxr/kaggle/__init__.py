@@ -1,0 +1,1 @@
+"""What Kaggle needs: the bundle that is uploaded, and what its notebooks call there."""
