@@ -8,6 +8,8 @@ SET         ?=
 FOLDS       ?=
 BUDGET_HOURS ?=
 VENV        ?= .venv
+VENV_KAGGLE ?= .venv-kaggle
+HIDDEN      ?=
 # the first of these that runs: a name on PATH may be a shim without an interpreter behind it
 PYTHON      ?= $(shell for p in python3.12 python3.11 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 
@@ -27,7 +29,7 @@ export PYTHONPATH := $(abspath src)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup all html kaggle ablations test test-all fuzz lint bench peers lab clean FORCE
+.PHONY: help setup all html kaggle rehearse ablations test test-all fuzz lint bench peers lab clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -86,6 +88,12 @@ kaggle: $(INSTALLED) ## what is uploaded to Kaggle, checked, in dist/kaggle; KAG
 	@$(CXR) kaggle --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --input "$(abspath $(INPUT))" \
 	  --out "$(abspath dist/kaggle)" $(if $(KAGGLE_USER),--user "$(KAGGLE_USER)") \
 	  $(if $(KAGGLE_PYTHON),--python $(KAGGLE_PYTHON)) $(KAGGLE)
+
+rehearse: $(RUNS)/11_submission.ipynb kaggle ## that bundle as Kaggle runs it: no network, a hidden test set (HIDDEN=dir)
+	@VENV_KAGGLE="$(VENV_KAGGLE)" sh setup_kaggle.sh
+	@$(CXR) rehearse --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --input "$(abspath $(INPUT))" \
+	  $(if $(HIDDEN),--hidden "$(abspath $(HIDDEN))") --bundle dist/kaggle --python "$(VENV_KAGGLE)/bin/python" \
+	  $(if $(CASES),--cases $(CASES))
 
 ablations: $(RUNS)/12_report.ipynb ## the same trainings without pretraining, and what that costs; then the report anew
 	@$(CXR) ablations --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))"

@@ -1,0 +1,1 @@
+"""`make rehearse`: the built Kaggle kernel run here as Kaggle would run it, and its submission beside our own."""
