@@ -29,7 +29,7 @@ export PYTHONPATH := $(abspath src)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup all html kaggle rehearse ablations test test-all fuzz lint bench peers lab clean FORCE
+.PHONY: help setup all html kaggle rehearse ablations test test-all fuzz kills lint bench peers lab clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -105,6 +105,8 @@ test-all: $(INSTALLED) ## slow tests too
 	$(PY) -m pytest
 fuzz: $(INSTALLED) ## 20 000 damaged DICOM files (COUNT=20000): each ends as an image or a listed failure
 	@$(PY) tests/images/fuzz.py --count $(or $(COUNT),20000) --seed $(or $(SEED),0)
+kills: $(INSTALLED) ## kill -9 a small run at 30 random moments (COUNT=30): the same submission must come out
+	@$(PY) tests/kills.py --count $(or $(COUNT),30) --seed $(or $(SEED),0)
 lint: $(INSTALLED) ## ruff: rules and format
 	$(PY) -m ruff check src tests docs
 	$(PY) -m ruff format --check src tests docs

@@ -11,7 +11,7 @@ from cxr.stamps import PACKAGE, imported
 
 LAYERS = [
     {"faults", "paths", "compiled"},
-    {"profiles", "labels"},
+    {"profiles", "labels", "full_disk"},
     {"budget", "boxes"},
     {"workspace", "stamps", "tables", "provenance"},
     {"run_notebook"},
@@ -21,15 +21,16 @@ LAYERS = [
     {"training"},
     {"prediction"},
     {"evaluation", "explain"},
-    {"systems"},
-    {"inputs", "submit", "summary", "report", "browse", "app", "bench"},
-    {"ablations", "kaggle"},
+    {"systems", "footprint"},
+    {"inputs", "submit", "summary", "report", "browse", "app"},
+    {"ablations", "bench", "kaggle"},
     {"__main__"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 WITHOUT_TORCH = [
     "faults",
     "compiled",
+    "full_disk",
     "labels",
     "boxes",
     "tables",

@@ -1,13 +1,20 @@
 """The runner is strict where papermill is not."""
 
+import errno
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import nbformat
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
+from cxr import budget
 from cxr.faults import DataFault
-from cxr.run_notebook import check_executed, run_notebook
+from cxr.run_notebook import SpentSeconds, alone_in, check_executed, run_notebook
 
 
 def write(path, *cells, parameters="answer = 1"):
@@ -81,3 +88,71 @@ def test_a_missing_notebook_names_those_that_are_there(tmp_path):
 def test_a_cell_that_never_ran_is_found(tmp_path):
     with pytest.raises(DataFault, match="code cell 1 of 2 never ran"):
         check_executed(write(tmp_path / "n.ipynb", "1"))
+
+
+def test_a_full_disk_in_a_cell_is_one_line(tmp_path):
+    cell = "import errno, os\nraise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'tables/images.csv')"
+    with pytest.raises(
+        DataFault, match=r"the disk is full \(\d+ MB free there\); make room and give the same .*stage n"
+    ):
+        run_notebook(write(tmp_path / "n.ipynb", cell), tmp_path / "runs" / "n.ipynb", {})
+
+
+def test_a_kernel_that_was_killed_is_one_line(tmp_path):
+    cell = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+    with pytest.raises(DataFault, match=r"the process of the notebook was killed: .* lack of memory.*\[stage n"):
+        run_notebook(write(tmp_path / "n.ipynb", cell), tmp_path / "runs" / "n.ipynb", {})
+    assert not (tmp_path / "runs" / "n.ipynb").exists()
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path):
+    notebook, out = write(tmp_path / "n.ipynb"), tmp_path / "runs" / "n.ipynb"
+    out.parent.mkdir()
+    with (
+        alone_in(out.parent),
+        pytest.raises(DataFault, match=rf"another run is at work there \(process {os.getpid()}\); wait for it"),
+    ):
+        run_notebook(notebook, out, {})
+    run_notebook(notebook, out, {})
+    assert out.is_file(), "the first has ended"
+
+
+def test_seconds_are_told_as_they_pass(tmp_path):
+    path = tmp_path / "budget.json"
+    spent = SpentSeconds(path, "n", every=5.0)
+    spent.tell()
+    assert not path.exists(), "nothing yet"
+    spent.started -= 7
+    spent.tell()
+    spent.tell()
+    assert json.loads(path.read_text())["n"] == pytest.approx(7, abs=0.5), "told once"
+    spent.started -= 2
+    spent.tell(at_once=True)
+    assert json.loads(path.read_text())["n"] == pytest.approx(9, abs=0.5) == spent.seconds
+
+
+def test_a_disk_too_full_for_the_clock_ends_no_stage(tmp_path, monkeypatch):
+    spent, add = SpentSeconds(tmp_path / "budget.json", "n"), budget.add_seconds
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    spent.started -= 7
+    monkeypatch.setattr(budget, "add_seconds", full)
+    spent.tell(at_once=True)
+    monkeypatch.setattr(budget, "add_seconds", add)
+    spent.tell(at_once=True)
+    assert json.loads((tmp_path / "budget.json").read_text())["n"] == pytest.approx(7, abs=0.5), "nothing is lost"
+
+
+@pytest.mark.slow
+def test_the_clock_knows_the_seconds_of_a_stage_that_was_killed(tmp_path):
+    notebook = write(tmp_path / "n.ipynb", "import time\ntime.sleep(60)")
+    out = tmp_path / "demo" / "runs" / "n.ipynb"
+    process = subprocess.Popen([sys.executable, "-m", "cxr", "run", str(notebook), str(out)], start_new_session=True)
+    path, patience = tmp_path / "demo" / "budget.json", time.monotonic() + 60
+    while not path.is_file() and time.monotonic() < patience:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)  # the kernel ends by itself when its parent is gone
+    process.wait()
+    assert json.loads(path.read_text())["n"] >= 5

@@ -3,8 +3,11 @@
 import argparse
 import importlib
 import sys
+import tempfile
+from pathlib import Path
 
 from cxr.faults import DataFault
+from cxr.full_disk import full_disk, is_full
 
 COMMANDS = {
     "phantom": ("cxr.phantom.datasets", "make a synthetic data set in Kaggle's layout"),
@@ -16,6 +19,9 @@ COMMANDS = {
     "score": ("cxr.evaluation.score", "score a submission against a solution"),
     "compare": ("cxr.report.compare", "show what differs between two runs, and what that did to the scores"),
     "validate": ("cxr.submission_format", "list every fault of a submission"),
+    "footprint": ("cxr.footprint.command", "show what a run will take of disk, memory and a GPU"),
+    "kaggle": ("cxr.kaggle.bundle", "build what Kaggle needs: code, wheels, weights, notebooks"),
+    "rehearse": ("cxr.kaggle.rehearsal.run", "run the built Kaggle kernel here as Kaggle would"),
     "bench": ("cxr.bench.run", "time what is claimed to be fast beside the usual way"),
     "ablations": ("cxr.ablations", "train without pretraining and show what that costs"),
     "run": ("cxr.run_notebook", "run one numbered notebook as a stage"),
@@ -38,6 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
         return importlib.import_module(COMMANDS[args.command][0]).main(args)
     except DataFault as fault:
         print(f"error: {fault}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if not is_full(error):
+            raise
+        named = [Path(value) for value in (*vars(args).values(), error.filename) if isinstance(value, (str, Path))]
+        print(f"error: {full_disk([Path.cwd(), Path(tempfile.gettempdir()), *named])}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; what is done stays done", file=sys.stderr)

@@ -106,5 +106,8 @@ def add_seconds(path: Path, stage: str, seconds: float) -> None:
     spent[stage] = round(spent.get(stage, 0.0) + seconds, 3)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(spent, indent=1))
-    os.replace(partial, path)
+    try:
+        partial.write_text(json.dumps(spent, indent=1))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

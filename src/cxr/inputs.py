@@ -87,6 +87,7 @@ def make_phantom_input(workspace: Workspace) -> Path:
     stamp = folder / "settings.json"
     wanted = {**asdict(settings), "code": phantom_code()}
     if not (folder / "input").is_dir() or not stamp.is_file() or json_of(stamp) != wanted:
+        stamp.unlink(missing_ok=True)  # first: a kill in between must not leave half a phantom with a stamp
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         nih, rsna = (max(FEWEST, round(settings.studies * share)) for share in (settings.nih, settings.rsna))

@@ -6,20 +6,26 @@ kept as `<OUT stem>.failed.ipynb` for reading. `<OUT stem>.json` holds seconds a
 """
 
 import argparse
+import fcntl
 import os
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import papermill
 import psutil
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from cxr import budget
 from cxr.faults import DataFault
+from cxr.full_disk import full_disk, is_full, says_full
 from cxr.workspace import write_json
 
 KERNEL = "python3"
@@ -43,42 +49,87 @@ def main(args: argparse.Namespace) -> int:
 def run_notebook(notebook: Path, out: Path, parameters: dict[str, str]) -> Path:
     """Execute `notebook` with `parameters`; `out` exists afterwards only if every cell ran.
 
-    Raises DataFault for a notebook or parameters that do not fit and for a data fault inside the notebook;
-    PapermillExecutionError for any other exception in a cell.
+    Raises DataFault for a notebook or parameters that do not fit, for a data fault inside the notebook, for a full disk
+    and for a kernel that was killed; PapermillExecutionError for any other exception in a cell.
     """
     notebook, out = Path(notebook), Path(out)
     check_notebook(notebook, parameters)
     out.parent.mkdir(parents=True, exist_ok=True)
     failed = out.with_name(f"{out.stem}.failed.ipynb")
     print(f"[{notebook.stem}]", flush=True)
-    started = time.monotonic()
-    with PeakMemory() as memory:
+    spent = SpentSeconds(out.parent.parent / "budget.json", notebook.stem)
+    with alone_in(out.parent), PeakMemory(spent.tell) as memory:
         try:
-            papermill.execute_notebook(
-                str(notebook),
-                str(failed),
-                parameters=parameters,
-                kernel_name=KERNEL,
-                cwd=str(notebook.parent),
-                progress_bar=False,
-                log_output=False,
-                stdout_file=sys.stdout,
-                stderr_file=sys.stderr,
-                config=PRIVATE,
-            )
-            check_executed(failed)
-        except PapermillExecutionError as error:
-            if error.ename == "DataFault":
-                raise DataFault(f"{error.evalue} [stage {notebook.stem}; its cells lie in {failed}]") from None
-            raise
+            execute(notebook, failed, parameters)
         finally:
-            seconds = time.monotonic() - started
-            budget.add_seconds(out.parent.parent / "budget.json", notebook.stem, seconds)
-    os.replace(failed, out)
-    record = {"stage": notebook.stem, "seconds": round(seconds, 1), "peak_memory_gb": round(memory.peak / 1e9, 2)}
+            spent.tell(at_once=True)
+    record = {"stage": notebook.stem, "seconds": round(spent.seconds, 1), "peak_memory_gb": round(memory.peak / 1e9, 2)}
+    # before the notebook gets its name: then the stage counts as done, and nothing may be missing
     write_json(record, out.with_suffix(".json"))
-    print(f"[{notebook.stem}] done in {seconds:.0f} s, peak memory {memory.peak / 1e9:.1f} GB", flush=True)
+    os.replace(failed, out)
+    print(f"[{notebook.stem}] done in {spent.seconds:.0f} s, peak memory {memory.peak / 1e9:.1f} GB", flush=True)
     return out
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Refuse to work beside another run: where `make` alone was killed, its stage still writes.
+
+    The lock goes with the process that holds it, however that ends.
+    """
+    with open(folder / ".lock", "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            process = file.read() or "unknown"
+            raise DataFault(
+                f"{folder}: another run is at work there (process {process}); wait for it, or end it and give the same "
+                "command again"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def execute(notebook: Path, out: Path, parameters: dict[str, str]) -> None:
+    """Run every cell, and leave them with their outputs in `out`. Raises as `run_notebook`."""
+    where = f"[stage {notebook.stem}; its cells lie in {out}]"
+    places = [
+        out.parent,
+        Path(tempfile.gettempdir()),
+        *(Path(text) for text in parameters.values() if "/" in str(text)),
+    ]
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(out),
+            parameters=parameters,
+            kernel_name=KERNEL,
+            cwd=str(notebook.parent),
+            progress_bar=False,
+            log_output=False,
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+            config=PRIVATE,
+        )
+        check_executed(out)
+    except PapermillExecutionError as error:
+        if error.ename == "DataFault":
+            raise DataFault(f"{error.evalue} {where}") from None
+        if says_full(error.evalue):
+            raise DataFault(f"{full_disk(places)} {where}") from None
+        raise
+    except DeadKernelError:
+        raise DataFault(
+            f"the process of the notebook was killed: by hand, or by the system for lack of memory; make memory free "
+            f"and give the same command again, what is finished is kept {where}"
+        ) from None
+    except OSError as error:  # of this process, which writes the notebook with its outputs
+        if is_full(error):
+            raise DataFault(f"{full_disk(places)} {where}") from None
+        raise
 
 
 def check_notebook(notebook: Path, parameters: dict[str, str]) -> None:
@@ -124,14 +175,41 @@ def check_executed(notebook: Path) -> None:
             )
 
 
+class SpentSeconds:
+    """Tells the clock every few seconds what the stage has taken: a stage that is killed has taken it too."""
+
+    def __init__(self, path: Path, stage: str, every: float = 5.0):
+        self.path, self.stage, self.every = path, stage, every
+        self.started, self.told = time.monotonic(), 0.0
+        self._lock = threading.Lock()  # the watching thread tells, and at the end this one
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def tell(self, at_once: bool = False) -> None:
+        """Add what came since the last time. A full disk is for the stage to tell: no run ends for the clock's sake."""
+        with self._lock:
+            seconds = self.seconds
+            if not at_once and seconds - self.told < self.every:
+                return
+            try:
+                budget.add_seconds(self.path, self.stage, seconds - self.told)
+            except OSError as error:
+                if not is_full(error):
+                    raise
+                return
+            self.told = seconds
+
+
 class PeakMemory:
     """Largest sum of resident memory over this process and all its children, sampled twice a second, in bytes.
 
-    Shared pages count once for each process, so the figure errs upwards.
+    Shared pages count once for each process, so the figure errs upwards. `beside`: called after each sample.
     """
 
-    def __init__(self, interval: float = 0.5):
-        self.interval, self.peak = interval, 0
+    def __init__(self, beside: Callable[[], None] = lambda: None, interval: float = 0.5):
+        self.interval, self.peak, self.beside = interval, 0, beside
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -147,6 +225,7 @@ class PeakMemory:
         process = psutil.Process()
         while True:
             self.peak = max(self.peak, sum(map(_resident, [process, *process.children(recursive=True)])))
+            self.beside()
             if self._stop.wait(self.interval):
                 return
 

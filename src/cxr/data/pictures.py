@@ -19,7 +19,7 @@ from tqdm import tqdm
 from cxr.faults import DataFault
 from cxr.images.dicom import pixel_hash
 from cxr.images.jobs import Done, Job, lacked_memory
-from cxr.images.outputs import CacheWriter
+from cxr.images.outputs import CacheWriter, remove_stale
 from cxr.images.pool import run_jobs
 from cxr.images.resize import to_cache_size
 from cxr.images.source import MAX_PIXELS
@@ -143,6 +143,8 @@ def cache_pictures(
 
 def _make(jobs: list[Job], size: int, cache_file: Path, workers: int, convert: Callable[[Job], Done]) -> dict:
     images, failures = [], []
+    if cache_file.parent.is_dir():
+        remove_stale(cache_file.parent)  # gigabytes, after a kill
     with CacheWriter(cache_file, size) as cache:
         results = tqdm(run_jobs(jobs, workers, convert), total=len(jobs), desc=cache_file.stem, unit="image")
         for job, done in zip(jobs, results, strict=True):

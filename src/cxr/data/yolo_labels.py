@@ -51,7 +51,7 @@ def write_yolo(
     folder = Path(folder).absolute()
     if folder.exists() and any(folder.iterdir()) and not (folder / "data.yaml").is_file():
         raise DataFault(f"{folder}: holds something that is no YOLO data set; name another folder or empty this one")
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+    partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         for part, ids in {"train": train_ids, "val": val_ids}.items():

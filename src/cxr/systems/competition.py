@@ -109,7 +109,8 @@ def _train_yolo(workspace: Workspace, fold: Fold) -> tuple[dict[str, Tensor], di
     data_yaml = write_yolo(
         workspace.places.yolo(fold.number), fold.images, fold.boxes, pixels, fold.training, fold.held_out
     )
-    return yolo.train_yolo(settings, data_yaml, fold.folder, fold.start, fold.seconds, f"fold {fold.number}")
+    keep = workspace.profile.images.keep_caches
+    return yolo.train_yolo(settings, data_yaml, fold.folder, fold.start, fold.seconds, f"fold {fold.number}", keep)
 
 
 class Competition:

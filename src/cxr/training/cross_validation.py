@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from cxr.budget import TRAINING
 from cxr.data.prepare import load_training
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
 from cxr.provenance import data_digest
 from cxr.stamps import own_digests
-from cxr.training.runs import finish_run, is_finished, start_run
+from cxr.training.runs import drop_checkpoint, finish_run, is_finished, start_run
 from cxr.training.start import SIIM, Start, source_name
 from cxr.workspace import Workspace
 
@@ -103,13 +104,25 @@ def run_once(
 ) -> bool:
     """Train into a run folder unless this very configuration is finished there; returns whether it was trained."""
     if is_finished(folder, config):
+        drop_checkpoint(folder)  # of a training that was killed between its last two files
         return False
     start_run(folder, config)
     state, record = train()
+    for event in _events(record):
+        workspace.clock.tell(TRAINING, f"{folder.relative_to(workspace.places.root)}: {event}")
     where = {"data": workspace.inputs["data"], **start.record(), "training_sources": sources}
     seed = config["settings"]["seed"]
     finish_run(folder, state, {**record, **where, "profile": workspace.profile.name, "seed": seed})
     return True
+
+
+def _events(record: dict) -> list[str]:
+    """What a person should know about how a training went, in words."""
+    resumed, epochs = record.get("resumed_after_epoch"), record["epochs"]
+    return [
+        *([f"was interrupted, went on after epoch {resumed}"] if resumed else []),
+        *([f"cut short by the clock in epoch {epochs}"] if record["clock_bound"] else []),
+    ]
 
 
 def split(images: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:

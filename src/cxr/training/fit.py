@@ -2,21 +2,21 @@
 
 import logging
 import math
-import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
 import lightning
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cxr.faults import DataFault
-from cxr.tables import write_csv
+from cxr.training.checkpoint import RESUME, training_key
+from cxr.training.metrics_table import MetricsTable
+from cxr.training.resume import Checkpoints, Files
 
 # runs the network on a batch and returns its losses by name; a batch holds `image_id`, a list of the images in it
 Losses = Callable[[nn.Module, dict], dict[str, Tensor]]
@@ -77,14 +77,20 @@ def fit(
 
     The last epoch's weights are kept (averaged ones with `ema`), not the best validation epoch's: out-of-fold scores
     then owe nothing to a choice made on the same fold. A non-finite loss raises DataFault naming the losses and the
-    images.
+    images. A training that was killed in this folder goes on after its last checkpoint, to the same weights as without
+    the kill, and says so in `resumed_after_epoch`; `max_seconds` are those of this call.
     """
     quiet_lightning()
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     folder.mkdir(parents=True, exist_ok=True)
     table = MetricsTable(folder / "metrics.csv", recipe.epochs)
     average = [_weight_average(recipe.ema)] if recipe.ema else []
-    started = time.monotonic()
+    loaders = [loader for loader in (train, validation) if loader is not None]
+    key = training_key(folder, replace(recipe, max_seconds=0))
+    checkpoints = Checkpoints(folder / RESUME, key, loaders, table.rows)
+    if checkpoints.resumed_after:
+        print(f"  goes on after epoch {checkpoints.resumed_after} of {recipe.epochs}", flush=True)
+        table.go_on()
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
         # a clock that has run out still leaves one batch: a run folder without metrics would stop what reads it
@@ -92,7 +98,8 @@ def fit(
         accelerator="auto",
         precision=precision(),
         deterministic="warn",
-        callbacks=[Freezer(recipe.stages), table, *average],
+        callbacks=[Freezer(recipe.stages), table, *average, checkpoints],
+        plugins=[Files()],
         check_val_every_n_epoch=recipe.validate_every,
         logger=False,
         enable_checkpointing=False,
@@ -102,10 +109,12 @@ def fit(
         default_root_dir=str(folder),
     )
     network.to(memory_format=torch.channels_last)  # faster convolutions: make bench shows by how much
-    trainer.fit(Trainee(network, losses, recipe, len(train)), train, validation)
+    trainee = Trainee(network, losses, recipe, len(train))
+    trainer.fit(trainee, train, validation, ckpt_path=checkpoints.file, weights_only=True)
     network.cpu().eval().requires_grad_(True)
     done = len(table.rows)
-    return {"epochs": done, "seconds": round(time.monotonic() - started, 1), "clock_bound": done < recipe.epochs}
+    resumed = {"resumed_after_epoch": checkpoints.resumed_after} if checkpoints.resumed_after else {}
+    return {"epochs": done, "seconds": round(table.seconds, 1), "clock_bound": done < recipe.epochs, **resumed}
 
 
 def precision() -> str:
@@ -195,37 +204,6 @@ class Freezer(lightning.Callback):
         for name, part in module.network.named_modules():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):
                 part.train(name.startswith(names or ""))
-
-
-class MetricsTable(lightning.Callback):
-    """Writes every epoch's losses to a CSV and prints one line for each."""
-
-    def __init__(self, path: Path, epochs: int):
-        self.path, self.epochs, self.rows = path, epochs, []
-        self.started = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0
-        numbers = {
-            name: round(float(value), 5)
-            for name, value in trainer.callback_metrics.items()
-            if validated or not name.startswith("val_")  # otherwise those of an epoch before
-        }
-        seconds = round(time.monotonic() - self.started, 1)
-        self.rows.append(
-            {
-                "epoch": len(self.rows) + 1,
-                **numbers,
-                "lr": module.optimizers().param_groups[0]["lr"],
-                "seconds": seconds,
-            }
-        )
-        losses = sorted({name for row in self.rows for name in row} - {"epoch", "lr", "seconds"})
-        # the losses of one kind side by side, also where the first epochs were not validated
-        names = [name for kind in ("train_", "val_") for name in losses if name.startswith(kind)]
-        write_csv(pd.DataFrame(self.rows)[["epoch", *names, "lr", "seconds"]], self.path)
-        shown = "  ".join(f"{name} {value:.3f}" for name, value in numbers.items())
-        print(f"  epoch {len(self.rows):2d}/{self.epochs}  {shown}  {seconds:.0f} s", flush=True)
 
 
 def _weight_average(decay: float) -> lightning.Callback:

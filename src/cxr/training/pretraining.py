@@ -77,7 +77,20 @@ def pretrain_nih(workspace: Workspace) -> Pictures | None:
 
     if not run_once(workspace, folder, config, start, sources, train):
         print("NIH: trained already, kept")
+    _drop_cache(workspace, "nih", s.size)
     return data
+
+
+def _drop_cache(workspace: Workspace, name: str, size: int) -> None:
+    """Remove the pictures of a finished pretraining where the profile keeps none: a gigabyte or more.
+
+    Whoever has them open reads on: the disk gets its room back when this process ends. A stage that is run again makes
+    them again, since it shows what the network says of them.
+    """
+    if not workspace.profile.images.keep_caches:
+        cache = workspace.places.companion_cache(name, size)
+        for path in (cache.with_suffix(".json"), cache):
+            path.unlink(missing_ok=True)
 
 
 def load_nih(workspace: Workspace) -> Pictures | str:
@@ -166,6 +179,7 @@ def pretrain_rsna(workspace: Workspace) -> Pictures | None:
         work = _bind(train, workspace, data, settings, start, folder, seconds)
         if not run_once(workspace, folder, config, start, [*start.sources, source_name(workspace, RSNA)], work):
             print(f"{name}: trained already, kept")
+    _drop_cache(workspace, "rsna", profile.images.cache_size)
     return None if isinstance(data, str) else data
 
 
@@ -212,7 +226,8 @@ def _train_yolo(
     ids = data.images["image_id"]
     target = workspace.places.root / "annotations" / "yolo" / RSNA_YOLO
     data_yaml = write_yolo(target, data.images, data.boxes, pixels, list(ids[~data.held_out]), list(ids[data.held_out]))
-    return yolo.train_yolo(settings, data_yaml, folder, start, seconds, "RSNA")
+    keep = workspace.profile.images.keep_caches
+    return yolo.train_yolo(settings, data_yaml, folder, start, seconds, "RSNA", keep)
 
 
 def _train_faster_rcnn(

@@ -16,32 +16,51 @@ from torch import Tensor, nn
 
 from cxr.faults import DataFault
 from cxr.provenance import commit, package_versions
+from cxr.training.checkpoint import RESUME, partial_of, save_atomically
 from cxr.workspace import write_json
 
 
 def is_finished(folder: Path, config: dict) -> bool:
     """Whether this very configuration (data included) was already trained to its end in this folder."""
+    return _config(folder) == _as_read(config) and (folder / "run.json").is_file()
+
+
+def _config(folder: Path) -> dict | None:
     try:
-        kept = json.loads((folder / "config.json").read_text())
+        return json.loads((folder / "config.json").read_text())
     except (FileNotFoundError, ValueError):
-        return False
-    return kept == json.loads(json.dumps(config)) and (folder / "run.json").is_file()
+        return None
+
+
+def _as_read(config: dict) -> dict:
+    return json.loads(json.dumps(config))
 
 
 def start_run(folder: Path, config: dict) -> None:
-    """Make the folder ready: an older `run.json` goes first, so that a half-trained folder never looks finished."""
+    """Make the folder ready: an older `run.json` goes first, so that a half-trained folder never looks finished.
+
+    The checkpoint of a training that was killed stays, unless it was one of another configuration.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    finished = (folder / "run.json").is_file()
     for name in ("run.json", "absent.json"):
         (folder / name).unlink(missing_ok=True)
+    if finished or _config(folder) != _as_read(config):
+        drop_checkpoint(folder)
     write_json(config, folder / "config.json")
 
 
 def finish_run(folder: Path, state: dict[str, Tensor], record: dict) -> None:
-    """Save the weights, then `run.json` with `record` and what the machine was."""
-    partial = folder / ".weights.pt"
-    torch.save({name: tensor.detach().cpu() for name, tensor in state.items()}, partial)
-    partial.replace(folder / "weights.pt")
+    """Save the weights, then `run.json` with `record` and what the machine was; then the checkpoint may go."""
+    save_atomically({name: tensor.detach().cpu() for name, tensor in state.items()}, folder / "weights.pt")
     write_json({**record, **environment()}, folder / "run.json")
+    drop_checkpoint(folder)
+
+
+def drop_checkpoint(folder: Path) -> None:
+    """Remove what only an interrupted training needs, or left."""
+    for path in (folder / RESUME, partial_of(folder / RESUME), partial_of(folder / "weights.pt")):
+        path.unlink(missing_ok=True)
 
 
 def leave_absent(folder: Path, reason: str) -> None:

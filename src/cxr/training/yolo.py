@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from cxr.faults import DataFault
 from cxr.profiles import Yolo
 from cxr.tables import write_csv
+from cxr.training.checkpoint import RESUME, training_key
 from cxr.training.runs import load_state, load_weights
 from cxr.training.start import Start
+from cxr.training.yolo_resume import YoloCheckpoints
 from cxr.workspace import write_json
 
 QUIET = {name: False for name in ("sync", "mlflow", "wandb", "comet", "clearml", "dvc", "raytune", "tensorboard")}
@@ -39,7 +41,9 @@ def prepare(config_dir: Path) -> None:
         import matplotlib
 
         font.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", font)
+        partial = font.with_name(f".{font.name}.{os.getpid()}")
+        shutil.copy(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", partial)
+        os.replace(partial, font)
     from ultralytics import settings
 
     if any(settings.get(name) for name in QUIET):
@@ -47,14 +51,22 @@ def prepare(config_dir: Path) -> None:
 
 
 def train_yolo(
-    settings: Yolo, data_yaml: Path, folder: Path, start: Start, max_seconds: float, label: str
+    settings: Yolo,
+    data_yaml: Path,
+    folder: Path,
+    start: Start,
+    max_seconds: float,
+    label: str,
+    keep_data: bool = True,
 ) -> tuple[dict[str, Tensor], dict]:
     """Train one detector; leaves `model.json`, `metrics.csv` in `folder`. Returns its state dict and what to record.
 
     The weights are the averaged ones of the last epoch, for the reason given in `fit`. A weight file is an ultralytics
     checkpoint (read by allow-list); tensors are taken over where name and shape fit. `max_seconds` ends the training
     between two batches; ultralytics' own `time=` would stretch the schedule to fill it, and no two runs would be equal.
-    A non-finite loss raises DataFault naming the losses and the images.
+    A non-finite loss raises DataFault naming the losses and the images. With `settings.resume` a training that was
+    killed in this folder goes on after its last checkpoint (see `yolo_resume`), and `resumed_after_epoch` says so;
+    otherwise it begins again. Without `keep_data` the pictures beside `data_yaml` go when the training is over.
     """
     check_prepared()
     from ultralytics import YOLO
@@ -65,6 +77,11 @@ def train_yolo(
     model.model = build_detector({**model.model.yaml, "nc": 1})
     taken = take_weights(model, start)
     started, clock = time.monotonic(), {"bound": False}
+    checkpoints = YoloCheckpoints(folder / RESUME, training_key(folder, settings)) if settings.resume else None
+    earlier = checkpoints.seconds if checkpoints else 0.0
+    resumed = checkpoints.resumed_after if checkpoints else 0
+    if resumed:
+        print(f"  {label} goes on after epoch {resumed} of {settings.epochs}", flush=True)
 
     def watch(trainer: object) -> None:
         bad = [name for name, value in trainer.loss_items.items() if not torch.isfinite(value).all()]
@@ -79,7 +96,8 @@ def train_yolo(
     def say(trainer: object) -> None:
         losses = "  ".join(f"{name} {float(value):.2f}" for name, value in trainer.tloss.items())
         print(
-            f"  {label} epoch {trainer.epoch + 1:2d}/{trainer.epochs}  {losses}  {time.monotonic() - started:.0f} s",
+            f"  {label} epoch {trainer.epoch + 1:2d}/{trainer.epochs}  {losses}  "
+            f"{earlier + time.monotonic() - started:.0f} s",
             flush=True,
         )
 
@@ -88,6 +106,8 @@ def train_yolo(
     model.add_callback("on_train_start", lambda trainer: torch.set_num_threads(threads))
     model.add_callback("on_train_batch_end", watch)
     model.add_callback("on_train_epoch_end", say)
+    if checkpoints:
+        checkpoints.add_to(model)
     scratch = folder / "ultralytics"
     shutil.rmtree(scratch, ignore_errors=True)
     places = {"data": str(data_yaml), "project": str(folder), "name": scratch.name, "exist_ok": True}
@@ -97,11 +117,14 @@ def train_yolo(
     write_json({"model": settings.model, "yaml": trained.yaml}, folder / "model.json")
     epochs = keep_metrics(scratch / "results.csv", folder / "metrics.csv")
     shutil.rmtree(scratch)  # optimiser states and plots, several times the size of the weights
+    if not keep_data:
+        shutil.rmtree(data_yaml.parent)
     record = {
         "epochs": epochs,
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(earlier + time.monotonic() - started, 1),
         "clock_bound": clock["bound"],
         "tensors_from_weights": taken,
+        **({"resumed_after_epoch": resumed} if resumed else {}),
     }
     return trained.float().state_dict(), record
 
