@@ -22,7 +22,7 @@ from cxr.systems.competition import Competition
 from cxr.tables import BOX_COLUMNS
 from cxr.workspace import open_workspace, write_json
 
-STUDIES, SIDE, FOLDS = 90, 1000, 3
+STUDIES, SIDE, FOLDS = 60, 1000, 3
 SECONDS = {"quick": 0.5, "slow": 2.0, "studies": 0.25}  # an image
 WORK = STUDIES * (FOLDS * sum(SECONDS.values()) + FOLDS * SECONDS["studies"])
 MARGIN = 0.1
@@ -175,7 +175,7 @@ def test_at_every_moment_a_valid_submission_stands_and_none_is_worse_than_the_on
 def test_time_is_saved_in_the_written_order_and_said(hidden, monkeypatch):
     quick, slow, studies = (STUDIES * SECONDS[name] for name in ("quick", "slow", "studies"))
     mirrors, folds = FOLDS * studies, (FOLDS - 1) * (quick + slow + studies)
-    slack = 30  # for the first look at the clock and for writing
+    slack = 20  # for the first look at the clock and for writing
     everything = Run(hidden, monkeypatch, WORK + slack, "everything")
     assert [kind for kind, _ in everything.events if kind == "sacrifice"] == []
     for number, (seconds, left_out) in enumerate(
@@ -194,7 +194,7 @@ def test_time_is_saved_in_the_written_order_and_said(hidden, monkeypatch):
 
 def test_when_most_images_are_not_reached_what_stands_is_kept(hidden, monkeypatch):
     first_level = STUDIES * (SECONDS["quick"] + SECONDS["studies"])
-    short, longer = (Run(hidden, monkeypatch, share * first_level + 20, f"r{share}") for share in (0.3, 0.8))
+    short, longer = (Run(hidden, monkeypatch, share * first_level + 15, f"r{share}") for share in (0.3, 0.8))
     assert len(short.files) == 1 and "what stands is kept" in short.events[-1][1]
     assert len(longer.files) == 2 and longer.files[1][1] > longer.files[0][1]
     assert any("images get the fallback" in text for _, text in longer.events)
