@@ -145,6 +145,17 @@ def test_a_disk_too_full_for_the_clock_ends_no_stage(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "budget.json").read_text())["n"] == pytest.approx(7, abs=0.5), "nothing is lost"
 
 
+def test_the_clock_is_told_in_one_place_whatever_folder_papermill_is_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(SpentSeconds.__init__, "__defaults__", (0.2,))
+    (tmp_path / "notebooks").mkdir()
+    write(tmp_path / "notebooks" / "n.ipynb", "import time\ntime.sleep(1.5)")
+    out = run_notebook("notebooks/n.ipynb", "working/demo/runs/n.ipynb", {})
+    told = json.loads((tmp_path / "working" / "demo" / "budget.json").read_text())["n"]
+    assert told == pytest.approx(json.loads(out.with_suffix(".json").read_text())["seconds"], abs=0.2) and told > 1.5
+    assert not (tmp_path / "notebooks" / "working").exists()
+
+
 @pytest.mark.slow
 def test_the_clock_knows_the_seconds_of_a_stage_that_was_killed(tmp_path):
     notebook = write(tmp_path / "n.ipynb", "import time\ntime.sleep(60)")

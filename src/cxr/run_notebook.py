@@ -52,7 +52,7 @@ def run_notebook(notebook: Path, out: Path, parameters: dict[str, str]) -> Path:
     Raises DataFault for a notebook or parameters that do not fit, for a data fault inside the notebook, for a full disk
     and for a kernel that was killed; PapermillExecutionError for any other exception in a cell.
     """
-    notebook, out = Path(notebook), Path(out)
+    notebook, out = Path(notebook).absolute(), Path(out).absolute()  # papermill changes the folder while it runs
     check_notebook(notebook, parameters)
     out.parent.mkdir(parents=True, exist_ok=True)
     failed = out.with_name(f"{out.stem}.failed.ipynb")

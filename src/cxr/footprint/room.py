@@ -8,10 +8,11 @@ from cxr.data.masks import SLUG as MASKS
 from cxr.footprint.counts import Counts
 from cxr.footprint.on_disk import bytes_by_stage, disk, peak_bytes
 from cxr.paths import on_kaggle
+from cxr.profiles import PROFILES, Profile
 from cxr.workspace import Workspace
 
 KAGGLE_DISK = 20e9  # bytes that a session keeps of /kaggle/working
-LARGEST = 2.6e9  # bytes, weights of regnet_y_128gf: no network of torchvision or ultralytics has more
+USUAL, LARGEST = 0.5e9, 2.6e9  # bytes of weights: more than any network that a profile names; than any there is
 SMALLER = 256  # px, a cache size to fall back to
 
 
@@ -24,8 +25,9 @@ def disk_notes(workspace: Workspace) -> list[str]:
     taken = sum(_size(folder) for folder in (places.root, *([places.images] if profile.images.png else [])))
     room = _free(places.working) + taken
     room = min(room, KAGGLE_DISK) if on_kaggle() else room
-    # most machines have room for any networks: then none need be built, which takes seconds
-    if peak_bytes(disk(profile, counts, lambda _: LARGEST)) <= room:
+    # most machines have room for larger networks than these: then none need be built, which takes ten seconds
+    weights = USUAL if _networks(profile) <= set().union(*map(_networks, PROFILES.values())) else LARGEST
+    if peak_bytes(disk(profile, counts, lambda _: weights)) <= room:
         return []
     stages = bytes_by_stage(disk(profile, counts))
     need, stage = int(stages.max()), stages.idxmax()
@@ -52,6 +54,10 @@ def counts_of(workspace: Workspace) -> Counts:
         rsna_boxed=0 if rsna is None else int((rsna["has_box"] == 1).sum()),
         lungs=usual.lungs if workspace.companion(MASKS) else 0,
     )
+
+
+def _networks(profile: Profile) -> set[str]:
+    return {profile.nih.network, profile.faster_rcnn.network, profile.study.network, profile.yolo.model}
 
 
 def _size(folder: Path) -> int:
