@@ -52,14 +52,10 @@ def order_of_work(
     detectors = sorted(detectors, key=lambda name: seconds.get(name, math.inf))
     models = [*detectors, *classifiers]
     quick = [Pass(name, 0) for name in (*detectors[:1], *classifiers)]
-    levels = [Level(f"one fold of {_words(p.model for p in quick)}", tuple(quick))]
+    levels = [Level(f"one fold of {' and '.join(one.model for one in quick)}", tuple(quick))]
     levels += [Level(f"one fold of {name}, the slower detector", (Pass(name, 0),)) for name in detectors[1:]]
     levels += [
         Level(f"fold {fold} of all models", tuple(Pass(name, fold) for name in models)) for fold in range(1, folds)
     ]
     flips = tuple(Pass(name, fold, True) for fold in range(folds) for name in models if name in mirrored)
     return levels + ([Level("mirror images", flips)] if flips else [])
-
-
-def _words(names: Collection[str]) -> str:
-    return " and ".join(names)

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 RESUME = "resume.ckpt"
 # Seconds between two checkpoints at least, which is what a kill costs, beside the epoch under way: an epoch of the demo
 # takes a few seconds, and writing after each would cost more than most kills
-EVERY = float(os.environ.get("CXR_CHECKPOINT_SECONDS", "15"))  # 0: after every epoch, for tests of kills
+EVERY = float(os.environ.get("CXR_CHECKPOINT_SECONDS", "30"))  # 0: after every epoch, for tests of kills
 SHARE = 0.02  # of the time, that writing checkpoints may take: large networks on a slow disk wait longer
 
 
