@@ -454,6 +454,7 @@ def test_a_member_joins_the_blend_and_the_submission(good, tmp_path, capsys):
     assert "member friend has no row for" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_ablations_compare_with_and_without_pretraining(good, tmp_path, capsys):
     shutil.copytree(good[0].places.root, tmp_path / "demo")
     arguments = argparse.Namespace(profile="demo", working=str(tmp_path), submissions=str(tmp_path / "s"))
