@@ -21,8 +21,10 @@ from cxr.data.siim import labelled_images
 from cxr.evaluation.blend import tune_blend
 from cxr.faults import DataFault
 from cxr.inputs import has_files, look_at_inputs
+from cxr.kaggle.weights import model_folders
 from cxr.labels import STUDY_CLASSES
 from cxr.phantom.datasets import make_phantom
+from cxr.prediction.segment import segment_training
 from cxr.report import write_report
 from cxr.submission_format import read_submission, validate
 from cxr.submit import submit, submit_run
@@ -35,6 +37,7 @@ from cxr.systems.competition import (
     train_yolo_folds,
 )
 from cxr.training.pretraining import pretrain_nih, pretrain_rsna
+from cxr.training.segmentation import train_lungs
 from cxr.workspace import open_run_folder, open_workspace, write_json
 
 TINY = (
@@ -387,6 +390,31 @@ def test_starting_weights_in_the_input_are_used_and_named(phantom, tmp_path):
     train_study_folds(workspace)
     record = json.loads((workspace.places.model("studies", 0) / "run.json").read_text())
     assert record["weights"].endswith("input/weights/resnet18-abc.pth")
+
+
+def test_models_that_look_at_lungs_alone_train_and_predict(good, tmp_path, capsys):
+    shutil.copytree(good[0].places.root, tmp_path / "w" / "demo")
+    views = "study.lungs=crop+mask yolo.lungs=crop faster_rcnn.lungs=mask lungs.epochs=15 lungs.width=8"
+    arguments = (str(good[0].places.input), str(tmp_path / "w"), str(tmp_path / "s"))
+    workspace = open_workspace("demo", f"{TINY} {views}", *arguments)
+    with pytest.raises(DataFault, match=r"lungs.csv: not there, so no model can look at lungs alone"):
+        train_study_folds(workspace)
+    segment_training(workspace, train_lungs(workspace))
+    found = train_yolo_folds(workspace), train_faster_rcnn_folds(workspace)
+    train_study_folds(workspace)
+    assert re.search(r"view crop: [1-9]\d* of \d+ images by their lungs", capsys.readouterr().out)
+    sizes = load_training(workspace)[0].set_index("image_id")
+    for table in found:
+        assert (table["x_max"] <= table["image_id"].map(sizes["width"]) + 1e-6).all() and (table["x_min"] >= 0).all()
+    tune_blend(workspace, DETECTORS, CLASSIFIERS)
+    assert submit_run(workspace).empty
+    assert validate(workspace.places.submission, workspace.competition / "sample_submission.csv") == []
+    assert "models/lungs" in [
+        str(path.relative_to(workspace.places.root)) for path in model_folders(workspace.places.root)
+    ]
+    shutil.rmtree(workspace.places.lungs_model)
+    with pytest.raises(DataFault, match="no lung segmenter, and a model of this run looks at lungs alone"):
+        submit_run(workspace)
 
 
 @dataclass(frozen=True)

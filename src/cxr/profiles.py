@@ -88,6 +88,7 @@ class Lungs:
     dice_weight: float = 1.0  # beside binary cross entropy
     min_area: float = 0.06  # share of the picture; masks outside of these are rejected
     max_area: float = 0.75
+    margin: float = 0.08  # of the lungs' box, added at each side where a model sees that box alone
     seed: int = 2021
 
 
@@ -121,6 +122,7 @@ class Yolo:
     max_boxes: int = 30
     resume: bool = True  # a killed training goes on after its last epoch (other random numbers); no: it begins again
     pretrained: bool = True  # start from the detector of stage 05, where there is one
+    lungs: str = "whole"  # what it sees of a picture: whole, crop, mask or crop+mask (`cxr.data.lung_views`)
     seed: int = 2021
 
 
@@ -151,6 +153,7 @@ class FasterRcnn:
     nms_iou: float = 0.5
     max_boxes: int = 30
     pretrained: bool = True  # start from stage 05, else from the backbone of stage 04, where they are
+    lungs: str = "whole"  # what it sees of a picture
     seed: int = 2021
 
 
@@ -175,6 +178,7 @@ class Study:
     ema: float = 0.0  # decay of the averaged weights; 0 = off
     flip_at_test: bool = True
     pretrained: bool = True  # start from the backbone of stage 04, where there is one
+    lungs: str = "whole"  # what it sees of a picture
     seed: int = 2021
 
 
@@ -438,6 +442,14 @@ def _convert(text: str, old: Any, item: str) -> Any:
         return words[text.lower()] if isinstance(old, bool) else type(old)(text)
     except (ValueError, KeyError):
         raise DataFault(f"SET: {item!r} needs a value like {old!r}") from None
+
+
+ModelSettings = Yolo | FasterRcnn | Study
+
+
+def settings_of(profile: Profile, model: str) -> ModelSettings:
+    """The section that a model of the spine reads; models are called as their folders are."""
+    return {"yolo": profile.yolo, "faster_rcnn": profile.faster_rcnn, "studies": profile.study}[model]
 
 
 def section_values(profile: Profile, names: list[str]) -> dict[str, dict[str, Any]]:

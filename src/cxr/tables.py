@@ -7,6 +7,7 @@
 | BOXES | a predicted or true box | image_id, label, score, x_min, y_min, x_max, y_max in *original* pixels |
 | STUDY_SCORES | a study | study_id, one probability a class |
 | IMAGE_SCORES | an image | image_id, one probability a class |
+| LUNGS | an image | image_id, lungs' box in original pixels, parts, area (share), accepted (1 or 0) |
 | FAILURES | a file that could not be used | path, reason |
 """
 
@@ -63,6 +64,7 @@ FOLDS = Contract("folds table", ("image_id", "study_id", "patient_id", "group"),
 BOXES = Contract("box table", ("image_id", "label"), tuple(BOX_COLUMNS), ("score",))
 STUDY_SCORES = Contract("study scores", ("study_id",), unit=STUDY_CLASSES, key="study_id")
 IMAGE_SCORES = Contract("image scores", ("image_id",), unit=STUDY_CLASSES, key="image_id")
+LUNGS = Contract("lungs table", ("image_id",), (*BOX_COLUMNS, "parts"), ("area", "accepted"), key="image_id")
 FAILURES = Contract("failures table", ("path", "reason"))
 
 

@@ -7,18 +7,12 @@ import torch
 from cxr.data.masks import read_masks
 from cxr.faults import DataFault
 from cxr.figures.lungs import show_lungs
+from cxr.images.lungs import lung_box_xyxy
 from cxr.models.segmenters import UNet
 from cxr.prediction import segment
-from cxr.prediction.segment import (
-    LUNGS,
-    LungSegmenter,
-    clean_mask,
-    lung_table,
-    mask_box_xyxy,
-    segment_training,
-)
+from cxr.prediction.segment import LungSegmenter, lung_table, segment_training
 from cxr.profiles import Lungs
-from cxr.tables import IMAGES, read_table, write_table
+from cxr.tables import IMAGES, LUNGS, read_table, write_table
 from cxr.training.runs import finish_run, start_run
 from cxr.workspace import open_workspace
 
@@ -75,21 +69,6 @@ def run(tmp_path):
     return workspace
 
 
-def test_two_largest_parts_stay_and_holes_are_filled():
-    mask = disc(64, (16, 20, 10), (44, 20, 8), (30, 55, 4))
-    mask[18:22, 14:18] = False
-    clean = clean_mask(mask)
-    assert np.array_equal(clean, disc(64, (16, 20, 10), (44, 20, 8)))
-    assert not clean_mask(np.zeros((8, 8), bool)).any()
-
-
-def test_a_speck_is_no_second_lung():
-    mask = disc(64, (30, 30, 20))
-    speck = mask.copy()
-    speck[2:4, 2:4] = True
-    assert np.array_equal(clean_mask(speck), mask)
-
-
 def test_a_segmenter_answers_at_the_size_of_the_cache(tmp_path):
     pixels, lungs = pictures()
     masks = LungSegmenter(dark_is_lung(tmp_path / "lungs")).predict(pixels)
@@ -124,7 +103,7 @@ def test_rejected_masks_stay_listed_with_the_reason():
         "covers 90.0% of the picture, more than 75%",
     ]
     assert table.loc[0, ["x_min", "y_min", "x_max", "y_max"]].tolist() == [0, 0, 30, 20], "cropping loses nothing"
-    assert mask_box_xyxy(masks[1]).tolist() == [4, 4, 5, 5]
+    assert lung_box_xyxy(masks[1]).tolist() == [4, 4, 5, 5]
 
 
 def test_masks_and_table_of_all_training_images_are_written(run, monkeypatch, capsys):
@@ -139,7 +118,7 @@ def test_masks_and_table_of_all_training_images_are_written(run, monkeypatch, ca
     masks = read_masks(run.places.lungs, ["12e4", "c"])
     assert masks.shape == (2, 64, 64) and masks[0].mean() == pytest.approx(table["area"][0], abs=1e-4)
     # 64 cache pixels stand for 256 original ones across and 128 down
-    box = mask_box_xyxy(masks[0]) * [4, 2, 4, 2]
+    box = lung_box_xyxy(masks[0]) * [4, 2, 4, 2]
     assert table.loc[0, ["x_min", "y_min", "x_max", "y_max"]].tolist() == box.tolist()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-PARTS = ("pixels", "growth", "samples", "networks", "metric", "fusion", "submission")
+PARTS = ("pixels", "growth", "samples", "networks", "metric", "fusion", "lungs", "submission")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

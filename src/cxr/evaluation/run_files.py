@@ -5,6 +5,7 @@ page shows in the section that wanted it.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,8 @@ from cxr.tables import BOXES, FOLDS, IMAGE_SCORES, IMAGES, STUDY_SCORES, read_cs
 from cxr.workspace import Workspace
 
 FIRST, LAST = ("yolo", "faster_rcnn"), ("fused",)  # columns and panels stand in this order, others between
-OWN_STAGE, WITHOUT = "12_report", "_without_pretraining"
+OWN_STAGE = "12_report"
+VARIANT = re.compile(r"(.+)_(without_pretraining|lungs_\w+)")  # trainings that only measure what something gains
 TITLES = {
     "yolo": "YOLO",
     "faster_rcnn": "Faster R-CNN",
@@ -32,14 +34,14 @@ TITLES = {
 
 
 def is_main(name: str) -> bool:
-    """Whether a model is one of the run's own, and not one that only measures what pretraining gains."""
-    return not name.endswith(WITHOUT)
+    """Whether a model is one of the run's own, and not one that only measures what something gains."""
+    return not VARIANT.fullmatch(name)
 
 
 def title_of(name: str) -> str:
     """What people call a model or a table of predictions."""
-    if not is_main(name):
-        return f"{title_of(name.removesuffix(WITHOUT))} without pretraining"
+    if variant := VARIANT.fullmatch(name):
+        return f"{title_of(variant[1])} {variant[2].replace('_', ' ')}"
     if name.startswith("pretrain_"):
         data, _, model = name.removeprefix("pretrain_").partition("_")
         return f"pretraining on {title_of(data)}" + (f", {title_of(model)}" if model else "")

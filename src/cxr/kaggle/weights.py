@@ -6,10 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+from cxr.data.lung_views import WHOLE
 from cxr.data.siim import find_weights
 from cxr.faults import DataFault
 from cxr.prediction.constants import read_constants
-from cxr.profiles import load_profile
+from cxr.profiles import load_profile, settings_of
 from cxr.workspace import write_json
 
 OF_A_MODEL = ("weights.pt", "config.json", "model.json", "run.json")  # model.json: of YOLO alone
@@ -32,12 +33,16 @@ def missing_parts(run: Path) -> list[str]:
 def model_folders(run: Path) -> list[Path]:
     """`models/<name>/fold_k` of every model that the blend uses, in order.
 
-    A member (`input/members`) knows no hidden image, so the constants without members say which these are.
+    A member (`input/members`) knows no hidden image, so the constants without members say which these are. The lung
+    segmenter is among them if one of these models looks at lungs alone.
     """
     constants = read_constants(run / "blend.json", members=False)
     weights = {**constants.box_weights, **constants.class_weights}
-    folds = load_profile(run.name, json.loads((run / "profile.json").read_text())["overrides"]).folds.count
-    return [run / "models" / name / f"fold_{k}" for name, weight in weights.items() if weight > 0 for k in range(folds)]
+    profile = load_profile(run.name, json.loads((run / "profile.json").read_text())["overrides"])
+    used = [name for name, weight in weights.items() if weight > 0]
+    folders = [run / "models" / name / f"fold_{k}" for name in used for k in range(profile.folds.count)]
+    lungs = any(settings_of(profile, name).lungs != WHOLE for name in used)
+    return [*folders, *([run / "models" / "lungs"] if lungs else [])]
 
 
 def pack_run(run: Path, out: Path) -> list[str]:
@@ -111,7 +116,7 @@ def pack_starting_weights(input_dir: Path, out: Path, profile: str, overrides: s
 
 def readme(profile: str, folders: list[Path], sources: list[str], notes: list[str]) -> str:
     """What the data set is, what it learned from, and under which terms."""
-    models = "".join(f"- `{profile}/{'/'.join(folder.parts[-3:])}`\n" for folder in folders)
+    models = "".join(f"- `{profile}/{'/'.join(folder.parts[folder.parts.index('models') :])}`\n" for folder in folders)
     learned = "".join(f"- {name}\n" for name in sources)
     said = "".join(f"**{note}.**\n\n" for note in notes)
     return (

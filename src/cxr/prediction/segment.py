@@ -18,15 +18,14 @@ from tqdm import tqdm
 from cxr.boxes import scale_xyxy
 from cxr.data.masks import mask_file, write_mask
 from cxr.faults import DataFault
+from cxr.images.lungs import clean_mask, lung_box_xyxy, rejection
 from cxr.models.segmenters import UNet, lung_probabilities
 from cxr.profiles import Lungs
-from cxr.tables import BOX_COLUMNS, IMAGES, Contract, check_table, read_table, write_table
+from cxr.tables import IMAGES, LUNGS, check_table, read_table, write_table
 from cxr.training.runs import load_weights
 from cxr.workspace import Workspace
 
-LUNGS = Contract("lungs table", ("image_id",), (*BOX_COLUMNS, "parts"), ("area", "accepted"), key="image_id")
 THRESHOLD = 0.5
-SMALLEST_PART = 0.05  # of the largest; less is a speck, not a lung
 CHUNK = 128  # pictures whose masks are in memory at a time
 
 
@@ -52,16 +51,6 @@ def _enlarge(probabilities: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(probabilities, (side, side), interpolation=cv2.INTER_LINEAR) > THRESHOLD
 
 
-def clean_mask(mask: np.ndarray) -> np.ndarray:
-    """The two largest connected parts of a bool mask [H x W], without specks, holes filled."""
-    labels, count = ndimage.label(mask)
-    if not count:
-        return mask
-    sizes = np.bincount(labels.ravel())[1:]
-    largest = [index for index in np.argsort(-sizes, kind="stable")[:2] if sizes[index] >= SMALLEST_PART * sizes.max()]
-    return ndimage.binary_fill_holes(np.isin(labels, [index + 1 for index in largest]))
-
-
 def lung_table(images: pd.DataFrame, masks: np.ndarray, settings: Lungs) -> pd.DataFrame:
     """One row an image: image_id, area (share of the picture), box of the lungs in *original* pixels, parts (connected
     parts of the mask), accepted (1 or 0), reason (empty where accepted).
@@ -71,31 +60,13 @@ def lung_table(images: pd.DataFrame, masks: np.ndarray, settings: Lungs) -> pd.D
     """
     rows = []
     for image, mask in zip(images.itertuples(), masks, strict=True):
-        box_xyxy = scale_xyxy(mask_box_xyxy(mask)[None], mask.shape, (image.height, image.width))[0]
-        area, reason = float(mask.mean()), rejection(float(mask.mean()), settings)
+        box_xyxy = scale_xyxy(lung_box_xyxy(mask)[None], mask.shape, (image.height, image.width))[0]
+        area = float(mask.mean())
+        reason = rejection(area, settings.min_area, settings.max_area)
         rows.append(
             (image.image_id, *box_xyxy.round(2), ndimage.label(mask)[1], round(area, 5), int(not reason), reason)
         )
     return check_table(pd.DataFrame(rows, columns=[*LUNGS.columns, "reason"]), LUNGS, "lung segmenter")
-
-
-def mask_box_xyxy(mask: np.ndarray) -> np.ndarray:
-    """The box around a bool mask [H x W], right and lower edge behind the last pixel; the whole picture if empty."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return np.array([0, 0, mask.shape[1], mask.shape[0]], float)
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
-
-
-def rejection(area: float, settings: Lungs) -> str:
-    """Why a mask of this share of the picture is not believed; empty when it is."""
-    if area == 0:
-        return "no lung found"
-    if area < settings.min_area:
-        return f"covers {area:.1%} of the picture, less than {settings.min_area:.0%}"
-    if area > settings.max_area:
-        return f"covers {area:.1%} of the picture, more than {settings.max_area:.0%}"
-    return ""
 
 
 def segment_training(workspace: Workspace, record: dict | None) -> pd.DataFrame | None:

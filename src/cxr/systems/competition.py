@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from cxr.data.lung_views import WHOLE, see
 from cxr.data.prepare import load_training
 from cxr.data.yolo_labels import write_yolo
 from cxr.faults import DataFault
@@ -18,11 +19,13 @@ from cxr.prediction.classify import StudyClassifier, mean_of_views, sees_mirror_
 from cxr.prediction.combine import average_folds, calibrate_boxes, calibrate_scores, combine, fuse_folds, study_means
 from cxr.prediction.constants import read_constants
 from cxr.prediction.detect import FasterRcnnDetector, YoloDetector
+from cxr.prediction.lung_finder import LungFinder
 from cxr.prediction.members import Member, read_members, uncovered
 from cxr.prediction.out_of_fold import write_boxes
 from cxr.prediction.passes import Level, Pass, first_passes, order_of_work
 from cxr.prediction.schedule import Results
-from cxr.tables import IMAGE_SCORES, STUDY_SCORES, write_table
+from cxr.profiles import ModelSettings, settings_of
+from cxr.tables import IMAGE_SCORES, STUDY_SCORES, empty_boxes, write_table
 from cxr.training import yolo
 from cxr.training.cross_validation import Fold, each_fold
 from cxr.training.faster_rcnn import train_faster_rcnn
@@ -43,10 +46,14 @@ CODE = {
 }
 
 
-def train_yolo_folds(workspace: Workspace, pretrained: bool = True) -> pd.DataFrame:
-    """Stage 07: one YOLO a fold, then its boxes on the images it never saw. Returns the out-of-fold BOXES table."""
+def train_yolo_folds(workspace: Workspace, variant: str = "", **changes: object) -> pd.DataFrame:
+    """Stage 07: one YOLO a fold, then its boxes on the images it never saw. Returns the out-of-fold BOXES table.
+
+    variant: the name of a training to compare with, which has folders `yolo_<variant>`; changes: the values that it has
+    in place of the profile's (`pretrained=False`, `lungs="crop"`).
+    """
     yolo.prepare(workspace.places.working / "ultralytics")
-    settings, start, name = _begin(workspace, YOLO, workspace.profile.yolo, pretrained, RSNA_YOLO)
+    settings, start, name = _begin(workspace, YOLO, (variant, changes), RSNA_YOLO)
     share = workspace.profile.budget.yolo_share
 
     def predict(folder, images, pixels):
@@ -57,11 +64,9 @@ def train_yolo_folds(workspace: Workspace, pretrained: bool = True) -> pd.DataFr
     return table
 
 
-def train_faster_rcnn_folds(workspace: Workspace, pretrained: bool = True) -> pd.DataFrame:
+def train_faster_rcnn_folds(workspace: Workspace, variant: str = "", **changes: object) -> pd.DataFrame:
     """Stage 08: one Faster R-CNN a fold, then its boxes on the images it never saw (BOXES)."""
-    settings, start, name = _begin(
-        workspace, FASTER_RCNN, workspace.profile.faster_rcnn, pretrained, RSNA_FASTER_RCNN, NIH_NAME
-    )
+    settings, start, name = _begin(workspace, FASTER_RCNN, (variant, changes), RSNA_FASTER_RCNN, NIH_NAME)
     share = workspace.profile.budget.faster_rcnn_share
 
     def train(_: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
@@ -76,9 +81,9 @@ def train_faster_rcnn_folds(workspace: Workspace, pretrained: bool = True) -> pd
     return table
 
 
-def train_study_folds(workspace: Workspace, pretrained: bool = True) -> pd.DataFrame:
+def train_study_folds(workspace: Workspace, variant: str = "", **changes: object) -> pd.DataFrame:
     """Stage 09: one study classifier a fold, then its probabilities on the images it never saw (IMAGE_SCORES)."""
-    settings, start, name = _begin(workspace, STUDIES, workspace.profile.study, pretrained, NIH_NAME)
+    settings, start, name = _begin(workspace, STUDIES, (variant, changes), NIH_NAME)
     share = workspace.profile.budget.study_share
 
     def train(_: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
@@ -95,11 +100,14 @@ def train_study_folds(workspace: Workspace, pretrained: bool = True) -> pd.DataF
     return table
 
 
-def _begin(workspace: Workspace, name: str, settings, pretrained: bool, *stages: str) -> tuple[object, Start, str]:
-    """Settings, where the training starts, and the name of its folders; without pretraining it has its own folders."""
-    if not pretrained:
-        settings, name = replace(settings, pretrained=False), f"{name}_without_pretraining"
-    return settings, find_start(workspace, settings.weights, *(stages if settings.pretrained else ())), name
+def _begin(
+    workspace: Workspace, model: str, variant: tuple[str, dict[str, object]], *stages: str
+) -> tuple[ModelSettings, Start, str]:
+    """Settings, where the training starts, and the name of its folders; variant: name and changes."""
+    words, changes = variant
+    settings = replace(settings_of(workspace.profile, model), **changes)
+    start = find_start(workspace, settings.weights, *(stages if settings.pretrained else ()))
+    return settings, start, f"{model}_{words}" if words else model
 
 
 def _train_yolo(workspace: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
@@ -125,7 +133,7 @@ class Competition:
         yolo.prepare(workspace.places.working / "ultralytics")
         self.profile = workspace.profile
         self.folders = {name: _folds(workspace, name) for name in (*DETECTORS, *CLASSIFIERS)}
-        self.members = foreign_members(workspace, tests)
+        self.members, self.lungs = foreign_members(workspace, tests), LungFinder(workspace)
         self.constants = read_constants(workspace.places.blend, members=bool(self.members))
         self.detectors = [name for name in DETECTORS if self.constants.box_weights.get(name, 1.0) > 0]
         self.classifiers = [name for name in CLASSIFIERS if self.constants.class_weights.get(name, 1.0) > 0]
@@ -142,10 +150,12 @@ class Competition:
 
     def run(self, one: Pass, images: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
         """BOXES or IMAGE_SCORES of one network. images: image_id, height, width; pixels: uint8 [N x S x S]."""
-        model = self._model(one)
+        model, view = self._model(one), settings_of(self.profile, one.model).lungs
+        lungs = self.lungs.find(images, pixels) if view != WHOLE else [None] * len(images)
+        seen = see(images, empty_boxes(), pixels, lungs, view)
         if one.model in DETECTORS:
-            return model.predict(images, pixels)
-        return model.view(list(images["image_id"]), pixels, one.mirrored)
+            return seen.back(model.predict(seen.images, seen.pixels))
+        return model.view(list(images["image_id"]), seen.pixels, one.mirrored)
 
     def release(self, one: Pass) -> None:
         """Free the memory of a network that nobody will ask again."""

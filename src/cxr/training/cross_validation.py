@@ -13,6 +13,7 @@ import pandas as pd
 from torch import Tensor
 
 from cxr.budget import TRAINING
+from cxr.data.lung_views import WHOLE, LungViews, see_training
 from cxr.data.prepare import load_training
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
@@ -30,13 +31,13 @@ class Fold(NamedTuple):
     folder: Path
     images: pd.DataFrame
     boxes: pd.DataFrame
-    pixels: np.ndarray  # uint8 [N x S x S], rows of `images`
+    pixels: np.ndarray | LungViews  # uint8 [N x S x S], rows of `images`; or [h x w] each
     training: list[str]  # image ids
     held_out: list[str]
     start: Start
     seconds: float  # that the clock allows
 
-    def part(self, ids: list[str]) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    def part(self, ids: list[str]) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray | LungViews]:
         """Images, boxes and pixels of some image ids, for a loader."""
         rows = np.flatnonzero(self.images["image_id"].isin(ids))
         return self.images.iloc[rows], self.boxes, self.pixels[rows]
@@ -58,12 +59,13 @@ def each_fold(
 ) -> pd.DataFrame:
     """Train what is not trained yet, predict each fold by the model without it; the out-of-fold table of all images.
 
-    settings: a profile section; share: of the clock; code: modules that shape the training, so that a fold trained by
-    other code is trained again.
+    settings: a profile section, whose `lungs`, if any, says what the model sees of a picture (`data.lung_views`);
+    share: of the clock; code: modules that shape the training, so that a fold trained by other code is trained again.
     """
     images, boxes, pixels = load_training(workspace)
     numbers = sorted(images["fold"].unique())
-    data = data_digest(images[["image_id", "fold", "role", "pixel_hash", *STUDY_CLASSES]], boxes)
+    seen, masks = see_training(workspace, getattr(settings, "lungs", WHOLE), images, boxes, pixels)
+    data = data_digest(images[["image_id", "fold", "role", "pixel_hash", *STUDY_CLASSES]], boxes, *masks)
     sources = [*start.sources, source_name(workspace, SIIM)]
     found = []
     for number in numbers:
@@ -72,14 +74,14 @@ def each_fold(
 
         def train_fold(number=number, folder=folder):
             seconds = workspace.clock.share(share, len(numbers) - number)
-            fold = Fold(number, folder, images, boxes, pixels, *split(images, number), start, seconds)
+            fold = Fold(number, folder, *seen[:3], *split(images, number), start, seconds)
             print(f"fold {number}: {len(fold.training)} images, {start.words}", flush=True)
             return train(workspace, fold)
 
         if not run_once(workspace, folder, config, start, sources, train_fold):
             print(f"fold {number}: trained already, kept")
         rows = np.flatnonzero(images["fold"] == number)
-        found.append(predict(folder, images.iloc[rows], pixels[rows]))
+        found.append(seen.back(predict(folder, seen.images.iloc[rows], seen.pixels[rows])))
     return pd.concat(found, ignore_index=True)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cxr.data.draw import draw_patients, hold_out
 from cxr.data.external import refuse_repeats
+from cxr.data.lung_views import WHOLE
 from cxr.data.multilabel import multilabel_loader
 from cxr.data.nih import FINDINGS, read_nih
 from cxr.data.pictures import Rows, cache_pictures
@@ -156,12 +157,12 @@ def pretrain_rsna(workspace: Workspace) -> Pictures | None:
     data = load_rsna(workspace) if profile.rsna.use else "switched off by rsna.use"
     plans: dict[str, tuple[object, Start, Callable]] = {
         RSNA_YOLO: (
-            replace(profile.yolo, epochs=profile.rsna.yolo_epochs),
+            replace(profile.yolo, epochs=profile.rsna.yolo_epochs, lungs=WHOLE),
             find_start(workspace, profile.yolo.weights),
             _train_yolo,
         ),
         RSNA_FASTER_RCNN: (
-            replace(profile.faster_rcnn, epochs=profile.rsna.faster_rcnn_epochs, head_epochs=0),
+            replace(profile.faster_rcnn, epochs=profile.rsna.faster_rcnn_epochs, head_epochs=0, lungs=WHOLE),
             find_start(workspace, profile.faster_rcnn.weights, NIH_NAME),
             _train_faster_rcnn,
         ),

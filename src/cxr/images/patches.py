@@ -1,0 +1,67 @@
+"""Patches of a radiograph at random places of the lungs, and maps of patches put together again (paper 002).
+
+Section III-B: picture and mask at 1024 px, patches of 224 px whose centres are drawn among the lungs' pixels, as many
+of them that they cover the lungs several times (K = 100). The paper is silent on patches that reach over the border;
+here what lies outside is black, like all that the mask takes away.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from cxr.faults import DataFault
+
+SIDE, PATCH, COUNT = 1024, 224, 100  # paper 002
+
+
+class Patches(NamedTuple):
+    """pixels: uint8 [K x p x p]; centres: int [K x 2], row and column in the picture."""
+
+    pixels: np.ndarray
+    centres: np.ndarray
+
+
+def draw_patches(
+    picture: np.ndarray, mask: np.ndarray, seed: int, count: int = COUNT, size: int = PATCH, masked: bool = True
+) -> Patches:
+    """`count` patches of `size` px, their centres drawn evenly among the pixels of `mask`, the same for a seed.
+
+    picture: uint8 [H x W]; mask: bool [H x W]; masked: black outside of the mask, as in the paper. Raises DataFault for
+    a mask without lungs or of another size.
+    """
+    if mask.shape != picture.shape:
+        raise DataFault(f"a mask of {mask.shape} does not fit a picture of {picture.shape}; resize it first")
+    lungs = np.flatnonzero(mask)
+    if not len(lungs):
+        raise DataFault("no pixel of the mask is lung, so there is no place for a patch; leave the picture out")
+    drawn = np.random.default_rng(seed).choice(lungs, count)
+    centres = np.stack(np.unravel_index(drawn, mask.shape), axis=1)
+    before = size // 2
+    shown = np.where(mask, picture, np.uint8(0)) if masked else picture
+    framed = cv2.copyMakeBorder(shown, before, size - before, before, size - before, cv2.BORDER_CONSTANT, value=0)
+    windows = np.lib.stride_tricks.sliding_window_view(framed, (size, size))
+    return Patches(windows[centres[:, 0], centres[:, 1]], centres)
+
+
+def put_together(maps: np.ndarray, centres: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Maps of patches as one map of the picture: the sum over all patches, float32 [H x W], and how many cover a pixel.
+
+    maps: float [K x p x p]; centres: as `draw_patches` gives them. Sum by count is equation 5 of paper 002 where the
+    maps are weighted with their class probability, and 0 where no patch fell.
+    """
+    size = maps.shape[-1]
+    before = size // 2
+    total = np.zeros((shape[0] + size, shape[1] + size), np.float32)
+    count = np.zeros(total.shape, np.int32)
+    for one, (row, column) in zip(np.asarray(maps, np.float32), centres, strict=True):
+        total[row : row + size, column : column + size] += one
+        count[row : row + size, column : column + size] += 1
+    inside = slice(before, before + shape[0]), slice(before, before + shape[1])
+    return total[inside], count[inside]
+
+
+def mean_map(maps: np.ndarray, centres: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """`put_together`, the sum divided by the count: float32 [H x W], 0 where no patch fell."""
+    total, count = put_together(maps, centres, shape)
+    return total / np.maximum(count, 1)
