@@ -78,7 +78,7 @@ def test_yolo(pair, profile, tmp_path):
 def test_lung_segmenter(pair, profile):
     import torch
 
-    from cxr.models.segmenters import UNet
+    from cxr.models.unet import UNet
     from cxr.training.losses import dice_loss
 
     s = profile.lungs

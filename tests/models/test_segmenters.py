@@ -4,13 +4,122 @@ import torch
 from torch import nn
 
 from cxr.faults import DataFault
-from cxr.models.segmenters import UNet, lung_probabilities, standardise
+from cxr.models.fc_densenet import BLOCKS, FCDenseNet
+from cxr.models.layers import standardise
+from cxr.models.segmenters import NETWORKS, UNet, build_segmenter, class_probabilities, lung_probabilities
 
 SIZE = 64
 
 
 def pixels(count=2, height=SIZE, width=SIZE):
     return torch.from_numpy(np.random.default_rng(0).integers(0, 255, (count, 1, height, width), np.uint8))
+
+
+SMALL = {"unet": 4, "resunet": 4, "resunet_a": 4, "trans_resunet": 4, "fc_densenet67": 6, "fc_densenet103": 6}
+MILLIONS = {
+    "unet": 7.76,
+    "resunet": 8.22,
+    "resunet_a": 42.83,
+    "trans_resunet": 22.60,
+    "fc_densenet67": 3.46,
+    "fc_densenet103": 9.32,
+    "unet_vgg16": 23.76,
+    "unet_densenet121": 13.60,
+}
+
+
+def parameters(network):
+    return sum(parameter.numel() for parameter in network.parameters()) / 1e6
+
+
+def shapes(network, layers, size):
+    """Shapes [side, side, channels] that layers of a network give for one picture, without computing a pixel."""
+    found = []
+    for layer in layers:
+        layer.register_forward_hook(lambda _, __, out: found.append((*out.shape[2:], out.shape[1])))
+    network.to("meta")(torch.zeros(1, 1, size, size, device="meta"))
+    return found
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_gives_logits_learns_and_comes_back_from_its_weights(name, classes):
+    torch.manual_seed(0)
+    network = build_segmenter(name, SMALL.get(name, 0), classes=classes)
+    target = (pixels()[:, 0] > 128).long() * (classes - 1 or 1)
+    optimizer, losses = torch.optim.Adam(network.parameters(), 0.01), []
+    for _ in range(8):
+        logits = network(pixels())
+        assert logits.shape == (2, classes, SIZE, SIZE) and logits.dtype == torch.float32
+        loss = nn.functional.cross_entropy(logits if classes > 1 else torch.cat([-logits, logits], 1), target)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < losses[0], "one batch can be learned by heart"
+    unused = [key for key, value in network.named_parameters() if value.grad is None]
+    assert unused == []
+    again = build_segmenter(name, SMALL.get(name, 0), classes=classes)
+    again.load_state_dict(network.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(network.eval()(pixels()), again.eval()(pixels()))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_sizes_as_published(name):
+    with torch.device("meta"):
+        network = build_segmenter(name)
+    assert parameters(network) == pytest.approx(MILLIONS[name], abs=0.01)
+    with pytest.raises(DataFault, match=rf"each side must be a multiple of {network.divisor}"):
+        network(torch.zeros(1, 1, network.divisor + 1, network.divisor))
+
+
+@pytest.mark.parametrize(("layers", "published"), [(67, 3.5), (103, 9.4)])
+def test_fc_densenets_have_the_parameters_of_their_paper(layers, published):
+    with torch.device("meta"):
+        network = FCDenseNet(BLOCKS[layers], classes=11, channels=3)
+    assert parameters(network) == pytest.approx(published, abs=0.1)
+    # a convolution a layer of a block, two a change of size, the first and the last
+    counted = 2 * sum(BLOCKS[layers][:-1]) + BLOCKS[layers][-1] + 2 * (len(BLOCKS[layers]) - 1) + 2
+    assert counted == layers == sum(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in network.modules())
+
+
+def test_the_unet_has_the_shapes_of_table_4():
+    with torch.device("meta"):
+        network = UNet()
+    convolutions = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
+    ways = [(512, 32), (256, 64), (128, 128), (64, 256), (32, 512)]
+    down = [(side, side, width) for side, width in ways for _ in range(2)]
+    up = [(side, side, width) for side, width in reversed(ways[:-1]) for _ in range(3)]  # transposed, a, b
+    assert shapes(network, convolutions, 512) == [*down, *up, (512, 512, 1)]
+
+
+def test_the_resunet_has_seven_levels():
+    with torch.device("meta"):
+        network = build_segmenter("resunet")
+    found = shapes(network, [*network.down, *network.up], 256)
+    down = [(256, 256, 64), (128, 128, 128), (64, 64, 256), (32, 32, 512)]
+    assert found == [*down, *reversed(down[:-1])]
+
+
+def test_what_no_network_is_called_or_has_is_said():
+    with pytest.raises(DataFault, match=r"lungs.network=vnet: no such segmenter; choose one of unet, resunet"):
+        build_segmenter("vnet")
+    with pytest.raises(DataFault, match=r"lungs.depth=3: fc_densenet67 has the depth of its paper; take 0"):
+        build_segmenter("fc_densenet67", depth=3)
+    with pytest.raises(DataFault, match=r"lungs.width=8: unet_vgg16 has the width of its encoder; take 0"):
+        build_segmenter("unet_vgg16", width=8)
+    for name in ("resunet", "resunet_a", "trans_resunet"):
+        with pytest.raises(DataFault, match="of width 4 and depth 1 is none"):
+            build_segmenter(name, width=4, depth=1)
+
+
+def test_a_network_of_four_classes_finds_both_lungs():
+    network = build_segmenter("unet", 4, 3, classes=4)
+    pictures = pixels(3)[:, 0].numpy()
+    found = class_probabilities(network, pictures, 32)
+    assert found.shape == (3, 4, 32, 32) and np.allclose(found.sum(1), 1, atol=1e-5)
+    assert np.allclose(lung_probabilities(network, pictures, 32), found[:, 2] + found[:, 3])
 
 
 @pytest.mark.parametrize(("width", "depth"), [(4, 2), (8, 5), (3, 4)])

@@ -8,7 +8,7 @@ from cxr.data.masks import read_masks
 from cxr.faults import DataFault
 from cxr.figures.lungs import show_lungs
 from cxr.images.lungs import lung_box_xyxy
-from cxr.models.segmenters import UNet
+from cxr.models.unet import UNet
 from cxr.prediction import segment
 from cxr.prediction.segment import LungSegmenter, lung_table, segment_training
 from cxr.profiles import Lungs

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cxr.models.segmenters import UNet
+from cxr.models.unet import UNet
 from cxr.training.runs import load_state
 from cxr.training.segmentation import lung_losses, overlap_scores, train_lungs
 from cxr.workspace import open_workspace, write_json

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from cxr.data.nih import FINDINGS
 from cxr.models.classifiers import MASK_STRIDE, MultiLabelNet, StudyNet
 from cxr.models.detectors import FasterRcnnNet
-from cxr.models.segmenters import UNet
+from cxr.models.unet import UNet
 from cxr.profiles import Lungs, Nih, Study, Yolo
 from cxr.training import yolo
 from cxr.training.losses import detection_losses, multilabel_losses, study_losses

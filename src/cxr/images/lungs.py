@@ -17,6 +17,10 @@ import numpy as np
 
 from cxr.faults import DataFault
 
+# a map of structures, uint8 [H x W], holds these numbers; right is the patient's right, left in the picture (paper 002)
+STRUCTURES = ("background", "heart", "right lung", "left lung")
+BACKGROUND, HEART, RIGHT_LUNG, LEFT_LUNG = range(4)
+UNKNOWN = 255  # what nobody annotated, in maps and masks
 SMALLEST_PART = 0.05  # of the largest; less is a speck, not a lung
 DILATIONS, CLOSINGS, OF_SIDE = 8, 2, 512  # paper 000
 LEAST_GROWN = 50_000 / OF_SIDE**2  # of the picture (paper 000)
