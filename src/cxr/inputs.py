@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cxr.budget import SUBMISSION
+from cxr.data.mask_sets.sets import MASK_SETS
 from cxr.data.prepare import read_priors
 from cxr.data.siim import (
     find_competition,
@@ -26,7 +27,7 @@ from cxr.workspace import Workspace, write_json
 COMPANIONS = {
     "rsna-pneumonia-detection-challenge": "stage_2_train_labels.csv",
     "data": "Data_Entry_2017*.csv",
-    "chest-xray-masks-and-labels": "*/masks",
+    **{name: sentinel for name, (sentinel, _) in MASK_SETS.items()},
 }  # data sets of the pretraining stages, and the file that tells one is there
 
 

@@ -76,16 +76,18 @@ class Rsna:
 
 @dataclass(frozen=True)
 class Lungs:
-    """The lung U-Net (paper 000, table 4) and what counts as a believable mask."""
+    """The lung segmenter (by default the U-Net of paper 000, table 4) and what counts as a believable mask."""
 
-    width: int = 32  # channels of the first level
-    depth: int = 5
+    network: str = "unet"  # one of `cxr.models.segmenters.NETWORKS`
+    structures: bool = False  # heart, right and left lung apart (paper 002); only from sets that tell them apart
+    width: int = 0  # channels of the first level; 0: as published
+    depth: int = 0  # levels; 0: as published
     size: int = 512  # px
     epochs: int = 50
     batch: int = 8
     lr: float = 0.001
     weight_decay: float = 1e-4
-    dice_weight: float = 1.0  # beside binary cross entropy
+    dice_weight: float = 1.0  # beside cross entropy
     min_area: float = 0.06  # share of the picture; masks outside of these are rejected
     max_area: float = 0.75
     margin: float = 0.08  # of the lungs' box, added at each side where a model sees that box alone

@@ -4,13 +4,9 @@ import pytest
 import torch
 
 from cxr.data.lung_batches import LungImages, lung_augmentation, lung_loader
-from cxr.data.masks import (
-    load_mask,
-    load_pairs,
-    read_lung_masks,
-    read_masks,
-    write_mask,
-)
+from cxr.data.mask_sets.kaggle_lungs import read_lung_masks
+from cxr.data.mask_sets.parts import Part, load_part
+from cxr.data.masks import load_pairs, read_masks, shrink, write_mask
 from cxr.faults import DataFault
 
 
@@ -45,12 +41,12 @@ def test_a_mask_is_found_under_both_names(tmp_path):
     assert pairs["patient_id"].tolist() == [f"lungs-{stem}" for stem in pairs["image_id"]]
     assert pairs["source"].tolist() == ["other", "shenzhen", "montgomery"]
     assert pairs[["height", "width"]].to_numpy().tolist() == [[40, 50], [40, 50], [60, 30]]
-    assert pairs["mask_path"].iloc[1].endswith("masks/CHNCXR_0001_0_mask.png")
+    assert pairs["lungs"].iloc[1][0].path.endswith("masks/CHNCXR_0001_0_mask.png")
 
 
 def test_of_two_masks_the_one_called_mask_counts(tmp_path):
     pairs, _ = read_lung_masks(write(tmp_path, {"a": picture()}, {"a_mask": lungs(), "a": lungs()}))
-    assert pairs["mask_path"].tolist() == [str(tmp_path / "Lung Segmentation" / "masks" / "a_mask.png")]
+    assert pairs["lungs"].tolist() == [(Part(str(tmp_path / "Lung Segmentation" / "masks" / "a_mask.png")),)]
 
 
 def test_pictures_that_cannot_be_used_are_left_out_and_told(tmp_path):
@@ -79,14 +75,14 @@ def test_a_mask_of_another_size_is_resized_and_told(tmp_path):
     folder = write(tmp_path, {"a": picture(40, 50)}, {"a": lungs(100, 126)})
     pairs, findings = read_lung_masks(folder)
     assert len(pairs) == 1 and "another size than its picture and is resized: 1 (a)" in findings[0]
-    mask = load_mask(pairs["mask_path"][0], (40, 50))
+    mask = load_part(pairs["lungs"][0][0], (40, 50))
     assert mask.shape == (40, 50) and abs(mask.mean() - 1 / 20) < 0.01
 
 
 def test_a_folder_without_pairs_is_refused(tmp_path):
     with pytest.raises(DataFault, match="no folder in it holds both CXR_png and masks; unpack"):
         read_lung_masks(tmp_path)
-    with pytest.raises(DataFault, match="of 1 pictures and 1 masks not one pair can be used"):
+    with pytest.raises(DataFault, match="of 0 pictures with a mask not one can be used"):
         read_lung_masks(write(tmp_path, {"a": picture()}, {"b": lungs()}))
 
 
@@ -94,14 +90,14 @@ def test_a_folder_without_pairs_is_refused(tmp_path):
 def test_a_mask_is_what_reaches_half_of_its_brightest_value(tmp_path, values):
     mask = np.where(lungs() > 0, values[1], values[0]).astype(np.uint8)
     assert cv2.imwrite(str(tmp_path / "m.png"), mask)
-    assert np.array_equal(load_mask(tmp_path / "m.png"), lungs() > 0)
+    assert np.array_equal(load_part(Part(str(tmp_path / "m.png"))), lungs() > 0)
 
 
 def test_two_lungs_with_two_labels_are_one_mask(tmp_path):
     mask = lungs(value=1)
     mask[30:35, 30:35] = 2
     assert cv2.imwrite(str(tmp_path / "m.png"), mask)
-    assert np.array_equal(load_mask(tmp_path / "m.png"), mask > 0)
+    assert np.array_equal(load_part(Part(str(tmp_path / "m.png"))), mask > 0)
 
 
 def test_pairs_become_squares_in_memory(tmp_path):
@@ -113,6 +109,13 @@ def test_pairs_become_squares_in_memory(tmp_path):
     # rows 16..32 of 64 are 8..16 of 32; columns 25..51 of 128 begin and end inside a pixel
     assert masks[0, 8:16, 7:12].all() and not masks[0, :8].any() and not masks[0, 16:].any()
     assert set(np.unique(masks)) == {0, 1}
+
+
+def test_a_map_is_shrunk_by_what_covers_most_of_a_pixel():
+    maps = np.zeros((4, 4), np.uint8)
+    maps[:2, :2] = [[1, 1], [1, 3]]
+    maps[:2, 2:] = 255
+    assert shrink(maps, 2).tolist() == [[1, 255], [0, 0]]
 
 
 def test_picture_and_mask_move_together():
@@ -154,4 +157,4 @@ def test_real_masks_cover_a_plausible_share(realdata):
     paths = sorted((realdata / "masks" / "lung_shenzhen").glob("*.png"))
     assert paths, "the Shenzhen masks"
     for path in paths:
-        assert 0.1 < load_mask(path).mean() < 0.6
+        assert 0.1 < load_part(Part(str(path))).mean() < 0.6

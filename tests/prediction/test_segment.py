@@ -16,7 +16,7 @@ from cxr.tables import IMAGES, LUNGS, read_table, write_table
 from cxr.training.runs import finish_run, start_run
 from cxr.workspace import open_workspace
 
-SETTINGS = {"width": 2, "depth": 3, "size": 16}
+SETTINGS = {"network": "unet", "structures": False, "width": 2, "depth": 3, "size": 16}
 
 
 def disc(size, *circles):

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from cxr.models.unet import UNet
+from cxr.prediction.segment import LungSegmenter
+from cxr.training.losses import class_weights, lung_losses, structure_losses
 from cxr.training.runs import load_state
-from cxr.training.segmentation import lung_losses, overlap_scores, train_lungs
+from cxr.training.segmentation import LungPictures, score_words, train_lungs
 from cxr.workspace import open_workspace, write_json
 
 SLUG = "chest-xray-masks-and-labels"
@@ -49,7 +51,7 @@ def test_a_picture_that_the_competition_has_is_left_out(tmp_path, capsys):
     known = {"image_id": ["t1"], "part": ["test"], "pixel_hash": ["0"]}
     np.savez(run.places.fingerprints, thumbnails=thumbnail, **known)
     assert train_lungs(run)["images"] == 11
-    assert f"note: {SLUG}: 1 of 12 pictures repeat the competition (0 train, 1 test)" in capsys.readouterr().out
+    assert "note: lung masks: 1 of 12 pictures repeat the competition (0 train, 1 test)" in capsys.readouterr().out
     assert pd.read_csv(run.places.refused_table)["image_id"].tolist() == ["p7"]
 
 
@@ -67,7 +69,7 @@ def test_a_training_finds_the_lungs_and_records_how_well(tmp_path):
     record = train_lungs(run)
     folder = run.places.lungs_model
     assert record["dice"] > 0.8 and 0 < record["jaccard"] < record["dice"] and record["lowest_dice"] <= record["dice"]
-    assert record["images"] == 30 and record["held_out"] == 6 and record["training_sources"] == [SLUG]
+    assert record["images"] == 30 and record["held_out"] == 6 and record["training_sources"] == ["lung masks, other"]
     assert record == json.loads((folder / "run.json").read_text())
     UNet(4, 3).load_state_dict(load_state(folder / "weights.pt"))
     table = pd.read_csv(folder / "metrics.csv")
@@ -127,10 +129,112 @@ def test_a_perfect_answer_costs_nothing():
     assert all(value.item() == pytest.approx(0, abs=1e-6) for value in losses.values())
 
 
+def test_pixels_that_nobody_annotated_count_for_nothing():
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[:, :, :2], mask[:, :, 3] = 1, 255
+    good = (torch.tensor([[[[1.0], [1.0], [-1.0], [0.0]]]]) * 40).expand_as(mask)
+    wrong = good.clone()
+    wrong[:, :, 3] = 40.0
+    for logits in (good, wrong):
+        losses = lung_losses(lambda pixels, logits=logits: logits, {"pixels": mask, "mask": mask})
+        assert all(value.item() == pytest.approx(0, abs=1e-6) for value in losses.values())
+
+
+def test_structures_are_weighted_by_how_rare_they_are():
+    maps = np.zeros((1, 4, 4), np.uint8)
+    maps[0, 0], maps[0, 1, :2], maps[0, 3] = 2, 3, 255
+    # 6 of background, none of the heart, 4 and 2 of the lungs: 1/6, -, 1/4, 1/2, of which the heart gets the mean
+    expected = np.array([1 / 6, (1 / 6 + 1 / 4 + 1 / 2) / 3, 1 / 4, 1 / 2])
+    assert np.allclose(class_weights(maps, 4), expected / expected.mean())
+
+
+def test_losses_of_structures_by_hand():
+    target = torch.tensor([[0.0, 0.0], [2.0, 255.0]])[None, None]
+    logits = torch.zeros(1, 4, 2, 2)
+    losses = structure_losses(torch.tensor([1.0, 1.0, 2.0, 1.0]))(
+        lambda pixels: logits, {"pixels": target, "mask": target}
+    )
+    assert losses["entropy"].item() == pytest.approx(np.log(4)), "a quarter for each class, whatever the weights"
+    # of the structures only number 2 is drawn: 2 * .25 over three known pixels of .25^2, and 1
+    assert losses["dice"].item() == pytest.approx((1 - 0.5 / (3 / 16 + 1)) / 3)
+    perfect = torch.nn.functional.one_hot(target[:, 0].long().clamp(max=3), 4).movedim(-1, 1) * 80.0
+    losses = structure_losses(torch.ones(4))(lambda pixels: perfect, {"pixels": target, "mask": target})
+    assert losses["entropy"].item() < 1e-6 and losses["dice"].item() < 1e-6
+
+
+def pictures_of(masks):
+    pairs = pd.DataFrame({"image_id": [str(n) for n in range(len(masks))], "source": ["a"] * (len(masks) - 1) + ["b"]})
+    return LungPictures(pairs, np.zeros_like(masks), masks)
+
+
 def test_overlap_by_hand():
-    truth = np.zeros((2, 4, 4), bool)
-    truth[:, :2] = True  # eight cells
+    truth = np.zeros((2, 4, 4), np.uint8)
+    truth[:, :2] = 1  # eight cells
     found = truth.copy()
-    found[1] = False
-    found[1, 1:3] = True  # four of them and four others: Dice 8 / 16, Jaccard 4 / 12
-    assert overlap_scores(found, truth) == {"dice": 0.75, "jaccard": round((1 + 1 / 3) / 2, 4), "lowest_dice": 0.5}
+    found[1] = 0
+    found[1, 1:3] = 1  # four of them and four others: Dice 8 / 16, Jaccard 4 / 12
+    words = score_words(found, pictures_of(truth))
+    assert words == {
+        "dice": 0.75,
+        "jaccard": round((1 + 1 / 3) / 2, 4),
+        "lowest_dice": 0.5,
+        "under_segmented": 1,
+        "dice_by_source": {"a": 1.0, "b": 0.5},
+    }
+    truth[1, 2] = 255  # nobody knows whether the four others are lung
+    assert score_words(found, pictures_of(truth))["lowest_dice"] == round(2 * 4 / (8 + 4), 4)
+
+
+def test_each_structure_has_a_score_of_its_own():
+    truth = np.zeros((1, 4, 8), np.uint8)
+    truth[0, :, :2], truth[0, :, 3:5], truth[0, :, 6:] = 2, 1, 3
+    found = truth.copy()
+    found[0, :, 3] = 0  # half of the heart
+    words = score_words(found, pictures_of(truth))
+    assert words["dice"] == words["dice_right"] == words["dice_left"] == 1.0
+    assert words["dice_heart"] == round(2 * 4 / (4 + 8), 4)
+
+
+def write_structures(folder, count):
+    """JSRT pictures with SCR masks: two dark ellipses and a bright one between them, the heart over the left one."""
+    rng = np.random.default_rng(0)
+    (folder / "images").mkdir(parents=True)
+    for number in range(count):
+        masks = {}
+        for name, place, axes in (
+            ("right lung", (15, 24), (6, 12)),
+            ("left lung", (33, 24), (6, 12)),
+            ("heart", (26, 30), (5, 5)),
+        ):
+            masks[name] = np.zeros((48, 48), np.uint8)
+            cv2.ellipse(masks[name], place, axes, 0, 0, 360, 255, -1)
+            path = folder / "scr" / "fold1" / "masks" / name / f"JPCLN{number:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), masks[name])
+        dark = (masks["right lung"] | masks["left lung"]) > 0
+        pixels = rng.integers(120, 160, dark.shape) - dark * 80 + (masks["heart"] > 0) * 90
+        assert cv2.imwrite(str(folder / "images" / f"JPCLN{number:03d}.png"), pixels.clip(0, 255).astype(np.uint8))
+    return folder
+
+
+def test_heart_and_lungs_are_learned_apart(tmp_path):
+    settings = SETTINGS.replace("epochs=12", "epochs=30") + " lungs.structures=yes lungs.network=resunet"
+    run = workspace(tmp_path, None, settings)
+    found = json.loads(run.places.inputs.read_text())
+    found["companions"] = {"jsrt": str(write_structures(tmp_path / "jsrt", 30))}
+    write_json(found, run.places.inputs)
+    record = train_lungs(run)
+    assert record["training_sources"] == ["lung masks, jsrt"]
+    assert min(record[f"dice_{name}"] for name in ("right", "left", "heart")) > 0.7 and record["dice"] > 0.8
+    masks = LungSegmenter(run.places.lungs_model).predict(
+        cv2.imread(str(tmp_path / "jsrt/images/JPCLN000.png"), 0)[None]
+    )
+    assert masks.dtype == bool and masks[0, 24, 15] and masks[0, 20, 34] and not masks[0, 4, 4]
+
+
+def test_structures_need_sets_that_tell_them_apart(tmp_path, capsys):
+    run = workspace(tmp_path, write_pictures(tmp_path / "masks", 12), f"{SETTINGS} lungs.structures=yes")
+    assert train_lungs(run) is None
+    assert "0 usable pictures with a lung mask of right and left apart, which lungs.structures needs, 5 are needed" in (
+        capsys.readouterr().out
+    )

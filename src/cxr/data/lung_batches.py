@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 class LungImages(Dataset):
     """Pictures with lung masks, held in memory.
 
-    pixels, masks: uint8 [N x S x S], masks 0 or 1. Items: pixels uint8 [1 x S x S], mask float [1 x S x S] in {0, 1},
-    image_id. `augment` moves picture and mask together.
+    pixels, masks: uint8 [N x S x S]. Items: pixels uint8 [1 x S x S], mask float [1 x S x S] with the values of its
+    mask, image_id. `augment` moves picture and mask together.
     """
 
     def __init__(self, ids: list[str], pixels: np.ndarray, masks: np.ndarray, augment: Callable | None = None):
@@ -34,15 +34,16 @@ class LungImages(Dataset):
         }
 
 
-def lung_augmentation(seed: int) -> A.Compose:
+def lung_augmentation(seed: int, sides: bool = False) -> A.Compose:
     """Flip, shift, zoom, turn, contrast, gamma. Image uint8 [S x S], mask uint8 [S x S]; the ranges are ours.
 
+    sides: right and left are told apart, so that nothing may be flipped.
     More zoom and exposure than the classifiers get: the pictures to be segmented are framed and exposed more freely
     than the few that have masks. Still more of it lowers the Dice of both.
     """
     return A.Compose(
         [
-            A.HorizontalFlip(p=0.5),
+            *([] if sides else [A.HorizontalFlip(p=0.5)]),
             A.Affine(
                 scale=(0.8, 1.2),
                 translate_percent=(-0.08, 0.08),
@@ -58,10 +59,10 @@ def lung_augmentation(seed: int) -> A.Compose:
 
 
 def lung_loader(
-    ids: list[str], pixels: np.ndarray, masks: np.ndarray, batch: int, seed: int, training: bool
+    ids: list[str], pixels: np.ndarray, masks: np.ndarray, batch: int, seed: int, training: bool, sides: bool = False
 ) -> DataLoader:
     """Batches of LungImages: shuffled and augmented for training, in the given order otherwise."""
-    dataset = LungImages(ids, pixels, masks, lung_augmentation(seed) if training else None)
+    dataset = LungImages(ids, pixels, masks, lung_augmentation(seed, sides) if training else None)
     generator = torch.Generator().manual_seed(seed)
     # a last batch of one picture would break batch normalisation
     return DataLoader(

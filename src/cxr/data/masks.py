@@ -1,9 +1,4 @@
-"""Lung masks: the Montgomery and Shenzhen set as Kaggle mounts it, read and checked, and masks of our own on disk.
-
-The set holds `<a folder>/CXR_png/<stem>.png` and `<the same folder>/masks/`, where a mask is called `<stem>_mask.png`
-(Shenzhen) or `<stem>.png` (Montgomery). Some pictures have no mask. Nothing says that two pictures show one patient,
-so each picture counts as a patient of its own.
-"""
+"""Lung masks: pictures with their masks as arrays, and masks of our own on disk."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -13,101 +8,49 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cxr.data.pictures import load_gray
-from cxr.faults import DataFault
+from cxr.data.mask_sets.examine import load_picture
+from cxr.data.mask_sets.parts import load_parts
+from cxr.images.lungs import BACKGROUND, HEART, LEFT_LUNG, RIGHT_LUNG, UNKNOWN
 from cxr.images.resize import to_cache_size
 
-SLUG = "chest-xray-masks-and-labels"
-REMEDY = f"unpack {SLUG}.zip again, or take its folder out of the input to go on without"
-SOURCES = {"MCUCXR": "montgomery", "CHNCXR": "shenzhen"}  # by the beginning of a file name
-ASPECT_TOLERANCE = 0.02  # of the ratio of width to height, between a picture and its mask
-COLUMNS = ("image_id", "patient_id", "source", "path", "mask_path", "height", "width")
+
+def load_lungs(row: object, shape: tuple[int, int]) -> np.ndarray:
+    """Both lungs of a row of pairs as one mask, uint8 [H x W]: 1, 0, or UNKNOWN."""
+    return load_parts(row.lungs or (*row.right, *row.left), shape)
 
 
-def read_lung_masks(folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Pictures that have a mask, one a row in the order of their names, and findings: one line each.
+def load_structures(row: object, shape: tuple[int, int]) -> np.ndarray:
+    """The map of structures of a row that has right and left, uint8 [H x W]. The heart lies over the lungs, as it does
+    in SCR's masks; a row without one has none in its map."""
+    found = np.full(shape, BACKGROUND, np.uint8)
+    for parts, number in ((row.right, RIGHT_LUNG), (row.left, LEFT_LUNG), (row.heart, HEART)):
+        mask = load_parts(parts, shape) if parts else np.zeros(shape, np.uint8)
+        found[mask == 1] = number
+        found[(mask == UNKNOWN) & (found == BACKGROUND)] = UNKNOWN
+    return found
 
-    Columns image_id, patient_id, source (montgomery, shenzhen or other), path, mask_path, height, width (pixels of the
-    picture). Left out and told: pictures without a mask, with one that is empty, cannot be read, or has another shape
-    than its picture. DataFault when the folders are not there or not one pair remains.
+
+def load_pairs(pairs: pd.DataFrame, size: int, structures: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures uint8 and their masks, uint8 0, 1 or UNKNOWN, both [N x size x size], sides stretched as in every cache.
+
+    pairs: a table of `mask_sets`; structures: maps of structures in place of masks, for rows with right and left.
     """
-    home = _find_home(Path(folder))
-    pictures = {path.stem: path for path in _visible(home / "CXR_png")}
-    masks = {path.stem.removesuffix("_mask"): path for path in _visible(home / "masks")}
-    both = sorted(set(pictures) & set(masks))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        looked = list(pool.map(_look_at_pair, (pictures[stem] for stem in both), (masks[stem] for stem in both)))
-    without, lonely = sorted(set(pictures) - set(masks)), sorted(set(masks) - set(pictures))
-    rows, reasons = [], {"left out, no mask": without, "masks without a picture": lonely}
-    for stem, (shape, remark) in zip(both, looked, strict=True):
-        if remark:
-            reasons.setdefault(remark, []).append(stem)
-        if shape:
-            places = (str(pictures[stem]), str(masks[stem]))
-            rows.append((stem, f"lungs-{stem}", SOURCES.get(stem[:6], "other"), *places, *shape))
-    findings = [f"{home}: {remark}: {_some(stems)}" for remark, stems in reasons.items() if stems]
-    if not rows:
-        raise DataFault(
-            f"{home}: of {len(pictures)} pictures and {len(masks)} masks not one pair can be used; {REMEDY}"
-        )
-    return pd.DataFrame(rows, columns=list(COLUMNS)), findings
 
-
-def _find_home(folder: Path) -> Path:
-    """The one folder in it with both CXR_png and masks; the first by name where an archive holds a copy."""
-    homes = [path.parent for path in sorted(folder.glob("*/CXR_png")) if (path.parent / "masks").is_dir()]
-    if not homes:
-        raise DataFault(f"{folder}: no folder in it holds both CXR_png and masks; {REMEDY}")
-    return homes[0]
-
-
-def _visible(folder: Path) -> list[Path]:
-    # sorted: where a picture has both names of a mask, `<stem>_mask.png` comes last and counts
-    return [path for path in sorted(folder.glob("*.png")) if not path.name.startswith(".")]
-
-
-def _look_at_pair(path: Path, mask_path: Path) -> tuple[tuple[int, int] | None, str]:
-    """Height and width of the picture if the pair can be used, and what is to be told about it."""
-    try:
-        picture, mask = load_gray(path), load_mask(mask_path)
-    except DataFault as fault:
-        return None, f"left out, cannot be used ({str(fault).partition(': ')[2]})"
-    if not mask.any():
-        return None, "left out, the mask is empty"
-    if mask.shape == picture.shape:
-        return picture.shape, ""
-    (height, width), (mask_height, mask_width) = picture.shape, mask.shape
-    if abs(mask_width * height / (mask_height * width) - 1) > ASPECT_TOLERANCE:
-        return None, "left out, the mask has another shape than its picture"
-    return picture.shape, "the mask has another size than its picture and is resized"
-
-
-def _some(names: list[str]) -> str:
-    return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-
-
-def load_mask(path: Path, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """A mask as bool [H x W]: what reaches half of its brightest value. `shape`: resized to it, NEAREST.
-
-    Raises DataFault when the file cannot be read.
-    """
-    gray = load_gray(path)
-    if shape is not None and gray.shape != tuple(shape):
-        gray = cv2.resize(gray, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
-    return gray >= max(1, gray.max() / 2)
-
-
-def load_pairs(pairs: pd.DataFrame, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures uint8 and masks uint8 (0 or 1), both [N x size x size], sides stretched as in every cache."""
-
-    def load(path: str, mask_path: str) -> tuple[np.ndarray, np.ndarray]:
-        picture = load_gray(Path(path))
-        mask = load_mask(Path(mask_path), picture.shape).astype(np.uint8) * 255
-        return to_cache_size(picture, size), (to_cache_size(mask, size) > 127).astype(np.uint8)
+    def load(row: object) -> tuple[np.ndarray, np.ndarray]:
+        picture = load_picture(Path(row.path))
+        mask = (load_structures if structures else load_lungs)(row, picture.shape)
+        return to_cache_size(picture, size), shrink(mask, size)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        loaded = list(pool.map(load, pairs["path"], pairs["mask_path"]))
+        loaded = list(pool.map(load, pairs.itertuples()))
     return np.stack([picture for picture, _ in loaded]), np.stack([mask for _, mask in loaded])
+
+
+def shrink(mask: np.ndarray, size: int) -> np.ndarray:
+    """A mask or map of a few values to [size x size]: each pixel gets the value that covers most of it."""
+    values = np.unique(mask)
+    shares = [to_cache_size((mask == value).astype(np.uint8) * 255, size) for value in values]
+    return values[np.argmax(shares, axis=0)].astype(np.uint8)
 
 
 def mask_file(folder: Path, image_id: str) -> Path:

@@ -21,11 +21,10 @@ from torch.utils._pytree import tree_leaves
 from cxr.data.nih import FINDINGS
 from cxr.models.classifiers import MASK_STRIDE, MultiLabelNet, StudyNet
 from cxr.models.detectors import FasterRcnnNet
-from cxr.models.unet import UNet
+from cxr.models.segmenters import build_segmenter
 from cxr.profiles import Lungs, Nih, Study, Yolo
 from cxr.training import yolo
-from cxr.training.losses import detection_losses, multilabel_losses, study_losses
-from cxr.training.segmentation import lung_losses
+from cxr.training.losses import detection_losses, lung_losses, multilabel_losses, study_losses
 
 BATCHES = (2, 4)  # batch norm cannot train on one picture
 BOXES = ((0.1, 0.2, 0.4, 0.7), (0.6, 0.25, 0.9, 0.8))  # of each picture, shares of its sides: one in each lung
@@ -49,7 +48,7 @@ def build(section: object) -> nn.Module:
     if isinstance(section, Study):
         return StudyNet(section.network, section.dropout, section.mask_weight > 0)
     if isinstance(section, Lungs):
-        return UNet(section.width, section.depth)
+        return build_segmenter(section.network, section.width, section.depth)
     return _build_yolo(section) if isinstance(section, Yolo) else FasterRcnnNet(section)
 
 

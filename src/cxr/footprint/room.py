@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from cxr.data.counts import companion_labels
-from cxr.data.masks import SLUG as MASKS
+from cxr.data.mask_sets.sets import MASK_SETS
 from cxr.footprint.counts import Counts
 from cxr.footprint.on_disk import bytes_by_stage, disk, peak_bytes
 from cxr.paths import on_kaggle
@@ -52,7 +52,7 @@ def counts_of(workspace: Workspace) -> Counts:
         nih=0 if nih is None else int((nih["part"] == "train_val").sum()),
         rsna=0 if rsna is None else len(rsna),
         rsna_boxed=0 if rsna is None else int((rsna["has_box"] == 1).sum()),
-        lungs=usual.lungs if workspace.companion(MASKS) else 0,
+        lungs=usual.lungs if any(map(workspace.companion, MASK_SETS)) else 0,
     )
 
 

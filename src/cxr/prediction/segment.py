@@ -18,8 +18,8 @@ from tqdm import tqdm
 from cxr.boxes import scale_xyxy
 from cxr.data.masks import mask_file, write_mask
 from cxr.faults import DataFault
-from cxr.images.lungs import clean_mask, lung_box_xyxy, rejection
-from cxr.models.segmenters import UNet, lung_probabilities
+from cxr.images.lungs import STRUCTURES, clean_mask, lung_box_xyxy, rejection
+from cxr.models.segmenters import build_segmenter, lung_probabilities
 from cxr.profiles import Lungs
 from cxr.tables import IMAGES, LUNGS, check_table, read_table, write_table
 from cxr.training.runs import load_weights
@@ -36,7 +36,8 @@ class LungSegmenter:
         settings = json.loads((folder / "config.json").read_text())["settings"]
         self.size = settings["size"]
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = UNet(settings["width"], settings["depth"])
+        classes = len(STRUCTURES) if settings["structures"] else 1
+        network = build_segmenter(settings["network"], settings["width"], settings["depth"], classes)
         self.network = load_weights(network, folder, "config.json").to(device).eval()
 
     def predict(self, pixels: np.ndarray) -> np.ndarray:

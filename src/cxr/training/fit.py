@@ -3,7 +3,7 @@
 import logging
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,11 +15,10 @@ from torch.utils.data import DataLoader
 
 from cxr.faults import DataFault
 from cxr.training.checkpoint import RESUME, training_key
+from cxr.training.losses import Losses
 from cxr.training.metrics_table import MetricsTable
 from cxr.training.resume import Checkpoints, Files
 
-# runs the network on a batch and returns its losses by name; a batch holds `image_id`, a list of the images in it
-Losses = Callable[[nn.Module, dict], dict[str, Tensor]]
 FLOOR = 0.05  # of the learning rate, where the cosine ends (paper 004, equation 1)
 
 

@@ -1,8 +1,17 @@
 """Losses as dictionaries of named tensors: the engine weighs, checks and adds them."""
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from cxr.images.lungs import UNKNOWN
+
+# runs the network on a batch and returns its losses by name; a batch holds `image_id`, a list of the images in it
+Losses = Callable[[nn.Module, dict], dict[str, Tensor]]
+NOWHERE = -1e4  # a logit whose sigmoid is 0
 
 
 def study_losses(network: nn.Module, batch: dict) -> dict[str, Tensor]:
@@ -52,10 +61,60 @@ def detection_losses(network: nn.Module, batch: dict) -> dict[str, Tensor]:
     return {name.removeprefix("loss_"): value for name, value in named.items()}
 
 
+def lung_losses(network: nn.Module, batch: dict) -> dict[str, Tensor]:
+    """Binary cross entropy and Dice loss of lung or not; batch: `pixels` uint8 and `mask` float, both [B x 1 x S x S].
+
+    Pixels of the mask that are UNKNOWN count for neither.
+    """
+    # sums over a whole picture need more digits than bf16 has
+    logits, known = network(batch["pixels"]).float(), batch["mask"] != UNKNOWN
+    target = batch["mask"] * known
+    each = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    # a logit far below zero is a probability of 0, which adds nothing to the sums of Dice
+    return {
+        "bce": (each * known).sum() / known.sum().clamp(min=1),
+        "dice": dice_loss(logits.masked_fill(~known, NOWHERE), target),
+    }
+
+
+def structure_losses(weights: Tensor) -> Losses:
+    """Losses for maps of structures: cross entropy weighted by class (paper 002), and Dice averaged over structures.
+
+    weights: float [classes]. batch: `pixels` uint8, `mask` float, a map of class numbers or UNKNOWN, [B x 1 x S x S].
+    """
+
+    def losses(network: nn.Module, batch: dict) -> dict[str, Tensor]:
+        logits, target = network(batch["pixels"]).float(), batch["mask"][:, 0].long()
+        known, chances = (target != UNKNOWN)[:, None], logits.softmax(1)
+        drawn = F.one_hot(target.clamp(max=len(weights) - 1), len(weights)).movedim(-1, 1) * known
+        parts = [
+            squared_dice_loss(chances[:, [number]] * known, drawn[:, [number]].float())
+            for number in range(1, len(weights))
+        ]
+        entropy = F.cross_entropy(logits, target, weights.to(logits.device), ignore_index=UNKNOWN)
+        return {"entropy": entropy, "dice": torch.stack(parts).mean()}
+
+    return losses
+
+
+def class_weights(maps: np.ndarray, classes: int) -> Tensor:
+    """Weights by inverse frequency, mean 1, of maps uint8 [N x S x S]; a class that is nowhere gets the mean."""
+    counts = np.bincount(maps[maps != UNKNOWN].ravel(), minlength=classes)[:classes].astype(float)
+    weights = np.divide(1.0, counts, out=np.full(classes, np.nan), where=counts > 0)
+    weights = np.where(np.isnan(weights), np.nanmean(weights), weights)
+    return torch.tensor(weights / weights.mean(), dtype=torch.float32)
+
+
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """1 - Dice with squared terms in the denominator, mean over the images whose target is not empty; 0 if all are."""
-    prediction, target = logits.sigmoid().flatten(1), target.flatten(1)
+    """`squared_dice_loss` of logits."""
+    return squared_dice_loss(logits.sigmoid(), target)
+
+
+def squared_dice_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """1 - Dice with squared terms in the denominator (paper 000, equation 1), both [B x ...] in 0..1; the mean over the
+    images whose target is not empty; 0 if all are."""
+    prediction, target = prediction.flatten(1), target.flatten(1)
     overlap = 2 * (prediction * target).sum(1)
     size = prediction.square().sum(1) + target.square().sum(1)
-    filled = (target.sum(1) > 0).to(logits.dtype)
+    filled = (target.sum(1) > 0).to(prediction.dtype)
     return ((1 - overlap / size.clamp(min=1e-6)) * filled).sum() / filled.sum().clamp(min=1)

@@ -1,28 +1,34 @@
-"""Stage 06, first half: train the lung U-Net on pictures with masks, where the input has any."""
+"""Stage 06, first half: train the lung segmenter on pictures with masks, where the input has any."""
 
 import json
 import shutil
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cxr.data.draw import hold_out
 from cxr.data.external import refuse_repeats
 from cxr.data.lung_batches import lung_loader
-from cxr.data.masks import SLUG, load_pairs, read_lung_masks
-from cxr.models.segmenters import UNet, lung_probabilities
+from cxr.data.mask_sets.sets import MASK_SETS, annotated, read_mask_sets
+from cxr.data.masks import load_pairs
+from cxr.faults import DataFault
+from cxr.images.lungs import LEFT_LUNG, RIGHT_LUNG, STRUCTURES, UNDER_SEGMENTED, UNKNOWN, deformed_share
+from cxr.images.overlap import dice_jaccard, structure_dice_jaccard
+from cxr.models.segmenters import build_segmenter, class_probabilities
+from cxr.profiles import Lungs
 from cxr.provenance import data_digest
 from cxr.training.cross_validation import configuration, run_once
 from cxr.training.fit import Recipe, Stage, fit
-from cxr.training.losses import dice_loss
+from cxr.training.losses import class_weights, lung_losses, structure_losses
 from cxr.training.runs import leave_absent
 from cxr.training.start import LUNGS, Start, source_name
 from cxr.workspace import Workspace
 
-HELD_OUT = 0.2  # of the pictures
+HELD_OUT = 0.2  # of the patients
 FEWEST = 5  # pictures with a mask: with fewer, a fifth is less than one
 WARMUP = 0.05  # of all steps
 # what shapes this training: when one of these changes, a finished one is not the one that would be trained now
@@ -31,46 +37,86 @@ CODE = (
     "cxr.training.fit",
     "cxr.training.losses",
     "cxr.models.segmenters",
+    "cxr.models.layers",
+    "cxr.models.unet",
     "cxr.data.masks",
+    "cxr.data.mask_sets.examine",
+    "cxr.data.mask_sets.parts",
     "cxr.data.lung_batches",
     "cxr.data.pictures",
 )
 FROM_NOTHING = Start(None, None, ())
 
 
+class LungPictures(NamedTuple):
+    """Pictures with masks. pixels, masks: uint8 [N x S x S]; masks 0, 1 or UNKNOWN, or maps of STRUCTURES."""
+
+    pairs: pd.DataFrame
+    pixels: np.ndarray
+    masks: np.ndarray
+
+    def rows(self, chosen: np.ndarray) -> "LungPictures":
+        """Some of them, by a bool or index array."""
+        return LungPictures(self.pairs[chosen].reset_index(drop=True), self.pixels[chosen], self.masks[chosen])
+
+
 def train_lungs(workspace: Workspace) -> dict | None:
-    """Train on four fifths of the pictures, score on the rest; returns the record of run.json.
+    """Train on four fifths of the patients, score on the rest; returns the record of run.json.
 
     None when the input has no lung masks, or too few: that is said in one line, older results are removed, and the
     model's folder holds `absent.json` with the reason. A finished training is kept while settings, data and code are
     the same.
     """
-    folder, place = workspace.companion(SLUG), workspace.places.lungs_model
-    if folder is None:
-        return _do_without(workspace, f"no lung masks (folder {SLUG}/) in the input")
-    pairs, findings = read_lung_masks(folder)
-    for line in findings:
-        print(f"note: {line}")
-    if len(pairs) < FEWEST:
-        return _do_without(
-            workspace, f"{folder} has {len(pairs)} usable pictures with a lung mask, {FEWEST} are needed"
-        )
-    pixels, masks = load_pairs(pairs, workspace.profile.lungs.size)
-    kept = refuse_repeats(workspace, source_name(workspace, LUNGS), pairs, pixels)
-    pairs, pixels, masks = pairs[kept].reset_index(drop=True), pixels[kept], masks[kept]
-    if len(pairs) < FEWEST:
-        return _do_without(
-            workspace, f"{folder} has {len(pairs)} pictures that the competition has not, {FEWEST} are needed"
-        )
-    data = data_digest(pairs[["image_id", "patient_id"]], pixels, masks)
-    config = configuration(workspace.profile.lungs, FROM_NOTHING, data, CODE)
+    place, settings = workspace.places.lungs_model, workspace.profile.lungs
+    pictures = load_lung_pictures(workspace, settings)
+    if isinstance(pictures, str):
+        return _do_without(workspace, pictures)
+    data = data_digest(pictures.pairs[["image_id", "patient_id"]], pictures.pixels, pictures.masks)
+    config = configuration(settings, FROM_NOTHING, data, CODE)
+    sources = [source_name(workspace, f"{LUNGS}, {source}") for source in sorted(set(pictures.pairs["source"]))]
 
     def train() -> tuple[dict[str, Tensor], dict]:
-        return train_unet(workspace, pairs, pixels, masks)
+        held_out = hold_out(pictures.pairs["patient_id"], HELD_OUT)
+        print(f"lungs: {(~held_out).sum()} pictures to learn from, {held_out.sum()} held out", flush=True)
+        seconds = workspace.clock.share(workspace.profile.budget.lungs_share)
+        parts = pictures.rows(~held_out), pictures.rows(held_out)
+        network, record = train_segmenter(settings, *parts, place, seconds)
+        scores = score_words(segment(network, settings, parts[1].pixels), parts[1])
+        return network.state_dict(), {
+            **record,
+            **scores,
+            "images": len(pictures.pairs),
+            "held_out": int(held_out.sum()),
+        }
 
-    if not run_once(workspace, place, config, FROM_NOTHING, [source_name(workspace, LUNGS)], train):
+    if not run_once(workspace, place, config, FROM_NOTHING, sources, train):
         print("lungs: trained already, kept")
     return json.loads((place / "run.json").read_text())
+
+
+def load_lung_pictures(workspace: Workspace, settings: Lungs) -> LungPictures | str:
+    """All pictures with masks of the input that the competition has not; or, in words, why there are too few."""
+    folders = {slug: workspace.companion(slug) for slug in MASK_SETS}
+    folders = {slug: folder for slug, folder in folders.items() if folder}
+    if not folders:
+        return f"no lung masks ({', '.join(f'{slug}/' for slug in MASK_SETS)}) in the input"
+    try:
+        pairs, findings = read_mask_sets(folders)
+    except DataFault as fault:
+        return str(fault)
+    for line in findings:
+        print(f"note: {line}")
+    where, of = ", ".join(str(folder) for folder in folders.values()), ""
+    if settings.structures:
+        pairs = pairs[annotated(pairs, "right") & annotated(pairs, "left")].reset_index(drop=True)
+        of = " of right and left apart, which lungs.structures needs"
+    if len(pairs) < FEWEST:
+        return f"{where} has {len(pairs)} usable pictures with a lung mask{of}, {FEWEST} are needed"
+    pixels, masks = load_pairs(pairs, settings.size, settings.structures)
+    kept = refuse_repeats(workspace, source_name(workspace, LUNGS), pairs, pixels)
+    if kept.sum() < FEWEST:
+        return f"{where} has {kept.sum()} pictures that the competition has not, {FEWEST} are needed"
+    return LungPictures(pairs, pixels, masks).rows(kept)
 
 
 def _do_without(workspace: Workspace, reason: str) -> None:
@@ -80,48 +126,52 @@ def _do_without(workspace: Workspace, reason: str) -> None:
     leave_absent(workspace.places.lungs_model, reason)
 
 
-def train_unet(
-    workspace: Workspace, pairs: pd.DataFrame, pixels: np.ndarray, masks: np.ndarray
-) -> tuple[dict[str, Tensor], dict]:
-    """Train with the profile's settings; returns the state dict and what to record.
-
-    pairs: image_id, patient_id; pixels, masks: uint8 [N x S x S] of the same rows, masks 0 or 1.
-    """
-    s, ids, held_out = workspace.profile.lungs, pairs["image_id"].to_numpy(), hold_out(pairs["patient_id"], HELD_OUT)
-    print(f"lungs: {(~held_out).sum()} pictures to learn from, {held_out.sum()} held out", flush=True)
+def train_segmenter(
+    s: Lungs, training: LungPictures, held_out: LungPictures | None, folder: Path, seconds: float
+) -> tuple[nn.Module, dict]:
+    """A segmenter with these settings, and what `fit` records; held_out shows in `metrics.csv` alone."""
     loaders = [
-        lung_loader(list(ids[rows]), pixels[rows], masks[rows], s.batch, s.seed, training)
-        for rows, training in ((~held_out, True), (held_out, False))
+        lung_loader(
+            list(part.pairs["image_id"]), part.pixels, part.masks, s.batch, s.seed, part is training, s.structures
+        )
+        if part is not None
+        else None
+        for part in (training, held_out)
     ]
     torch.manual_seed(s.seed)
-    network = UNet(s.width, s.depth)
+    network = build_segmenter(s.network, s.width, s.depth, len(STRUCTURES) if s.structures else 1)
     recipe = Recipe(
         (Stage(s.epochs, s.lr),),
         s.seed,
         weight_decay=s.weight_decay,
         warmup_fraction=WARMUP,
         loss_weights={"dice": s.dice_weight},
-        max_seconds=workspace.clock.share(workspace.profile.budget.lungs_share),
+        max_seconds=seconds,
     )
-    record = fit(network, lung_losses, *loaders, recipe, workspace.places.lungs_model)
-    found = lung_probabilities(network, pixels[held_out], s.size) > 0.5
-    scores = overlap_scores(found, masks[held_out] > 0)
-    return network.state_dict(), {**record, **scores, "images": len(pairs), "held_out": int(held_out.sum())}
+    losses = structure_losses(class_weights(training.masks, len(STRUCTURES))) if s.structures else lung_losses
+    return network, fit(network, losses, *loaders, recipe, folder)
 
 
-def lung_losses(network: nn.Module, batch: dict) -> dict[str, Tensor]:
-    """Binary cross entropy and Dice loss; batch: `pixels` uint8 and `mask` float, both [B x 1 x S x S]."""
-    # sums over a whole picture need more digits than bf16 has
-    logits = network(batch["pixels"]).float()
-    return {
-        "bce": F.binary_cross_entropy_with_logits(logits, batch["mask"]),
-        "dice": dice_loss(logits, batch["mask"]),
-    }
+def segment(network: nn.Module, s: Lungs, pixels: np.ndarray) -> np.ndarray:
+    """Masks uint8 [N x size x size] of pictures: 0 or 1, or maps of STRUCTURES."""
+    found = class_probabilities(network, pixels, s.size)
+    return (found.argmax(1) if s.structures else found[:, 0] > 0.5).astype(np.uint8)
 
 
-def overlap_scores(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Mean Dice and Jaccard over the pictures of bool masks [N x S x S], and the lowest Dice of one."""
-    both, either = (found & truth).sum((1, 2)), (found | truth).sum((1, 2))
-    dice, jaccard = 2 * both / np.maximum(both + either, 1), both / np.maximum(either, 1)
+def score_words(found: np.ndarray, truth: LungPictures) -> dict[str, object]:
+    """What run.json says of held-out pictures: mean Dice and Jaccard of the lungs, the lowest Dice, pictures that paper
+    002 would call under-segmented, Dice by source and, where they are told apart, Dice of each structure."""
+    structures = truth.masks.max(initial=0, where=truth.masks != UNKNOWN) > 1
+    lungs = [np.isin(maps, (RIGHT_LUNG, LEFT_LUNG)) if structures else maps == 1 for maps in (found, truth.masks)]
+    dice, jaccard = dice_jaccard(*lungs, truth.masks != UNKNOWN)
+    deformed = [deformed_share(one, other) > UNDER_SEGMENTED for one, other in zip(*lungs, strict=True)]
     values = {"dice": dice.mean(), "jaccard": jaccard.mean(), "lowest_dice": dice.min()}
-    return {name: round(float(value), 4) for name, value in values.items()}
+    if structures:
+        parts = structure_dice_jaccard(found, truth.masks)
+        values |= {f"dice_{name}": np.nanmean(part[0]) for name, part in parts.items() if name != "lungs"}
+    by_source = pd.Series(dice).groupby(truth.pairs["source"].to_numpy()).mean()
+    return {
+        **{name: round(float(value), 4) for name, value in values.items()},
+        "under_segmented": int(sum(deformed)),
+        "dice_by_source": {str(source): round(float(value), 4) for source, value in by_source.items()},
+    }

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cxr.data.siim import find_weights
 from cxr.workspace import Workspace
 
-SIIM, NIH, RSNA, LUNGS = "SIIM-FISABIO-RSNA train", "NIH ChestX-ray14", "RSNA pneumonia", "chest-xray-masks-and-labels"
+SIIM, NIH, RSNA, LUNGS = "SIIM-FISABIO-RSNA train", "NIH ChestX-ray14", "RSNA pneumonia", "lung masks"
 
 
 WEIGHT_FILE = "weight file "  # how a source begins that is one
