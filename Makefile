@@ -95,8 +95,9 @@ rehearse: $(RUNS)/11_submission.ipynb kaggle ## that bundle as Kaggle runs it: n
 	  $(if $(HIDDEN),--hidden "$(abspath $(HIDDEN))") --bundle dist/kaggle --python "$(VENV_KAGGLE)/bin/python" \
 	  $(if $(CASES),--cases $(CASES))
 
-ablations: $(RUNS)/12_report.ipynb ## the same trainings without pretraining, and what that costs; then the report anew
-	@$(CXR) ablations --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))"
+ablations: $(RUNS)/12_report.ipynb ## what a choice is worth, trained anew: PARTS="pretraining views segmenters"
+	@$(CXR) ablations --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))" \
+	  $(if $(PARTS),--only $(PARTS))
 
 # --------------------------------------------------------------------------------------------------------- checks
 test: $(INSTALLED) ## the tests, under four minutes

@@ -132,7 +132,8 @@ def make_run(root):
     }
     write_json(blend, places.blend)
     write_json(
-        {"rows": [{"model": "yolo", "metric": "opacity", "with": 0.5, "without": 0.469, **gain}]}, places.ablations
+        {"pretraining": {"rows": [{"model": "yolo", "metric": "opacity", "with": 0.5, "without": 0.469, **gain}]}},
+        places.ablations,
     )
     for stage, seconds in (("00_inputs", 3.2), ("07_train_yolo", 301.0), ("12_report", 99.0)):
         write_json({"stage": stage, "seconds": seconds, "peak_memory_gb": 1.25}, places.runs / f"{stage}.json")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import ablations
+from cxr.ablations import command as ablations
 from cxr.data.prepare import annotate_and_fold, choose_images, convert_training, load_training
 from cxr.data.siim import labelled_images
 from cxr.evaluation.blend import tune_blend
@@ -485,9 +485,11 @@ def test_a_member_joins_the_blend_and_the_submission(good, tmp_path, capsys):
 @pytest.mark.slow
 def test_ablations_compare_with_and_without_pretraining(good, tmp_path, capsys):
     shutil.copytree(good[0].places.root, tmp_path / "demo")
-    arguments = argparse.Namespace(profile="demo", working=str(tmp_path), submissions=str(tmp_path / "s"))
+    arguments = argparse.Namespace(
+        profile="demo", working=str(tmp_path), submissions=str(tmp_path / "s"), only=["pretraining"]
+    )
     assert ablations.main(arguments) == 0
-    found = json.loads((tmp_path / "demo" / "ablations.json").read_text())
+    found = json.loads((tmp_path / "demo" / "ablations.json").read_text())["pretraining"]
     assert [row["model"] for row in found["rows"]] == ["yolo", "faster_rcnn", "studies"]
     assert all(row["gain"] == pytest.approx(row["with"] - row["without"], abs=2e-4) for row in found["rows"])
     record = json.loads((tmp_path / "demo/models/studies_without_pretraining/fold_0/run.json").read_text())

@@ -132,6 +132,16 @@ class Places:
         return self.tables / "thresholds.csv"
 
     @property
+    def where_table(self) -> Path:
+        """How much of each model's heat lies inside the lungs and inside the boxes."""
+        return self.tables / "where.csv"
+
+    @property
+    def where_maps(self) -> Path:
+        """Some heat maps, for the report."""
+        return self.root / "cache" / "where.npz"
+
+    @property
     def priors(self) -> Path:
         """Class frequencies and mean boxes of the training labels: what is predicted where a model cannot."""
         return self.tables / "priors.json"

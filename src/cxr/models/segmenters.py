@@ -60,6 +60,12 @@ def build_segmenter(name: str, width: int = 0, depth: int = 0, classes: int = 1)
     return EncoderUNet(ENCODERS[name], classes)
 
 
+def parameter_count(name: str, width: int = 0, depth: int = 0, classes: int = 1) -> int:
+    """How many numbers such a network learns; none of them takes memory for it."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build_segmenter(name, width, depth, classes).parameters())
+
+
 class EncoderUNet(nn.Module):
     """A U-Net on a library's encoder (segmentation-models-pytorch), sides are multiples of 32."""
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from cxr.boxes import scale_xyxy
 from cxr.data.masks import mask_file, write_mask
 from cxr.faults import DataFault
-from cxr.images.lungs import STRUCTURES, clean_mask, lung_box_xyxy, rejection
+from cxr.images.lungs import STRUCTURES, clean_mask, deformed_share, lung_box_xyxy, rejection
 from cxr.models.segmenters import build_segmenter, lung_probabilities
 from cxr.profiles import Lungs
 from cxr.tables import IMAGES, LUNGS, check_table, read_table, write_table
@@ -54,7 +54,8 @@ def _enlarge(probabilities: np.ndarray, side: int) -> np.ndarray:
 
 def lung_table(images: pd.DataFrame, masks: np.ndarray, settings: Lungs) -> pd.DataFrame:
     """One row an image: image_id, area (share of the picture), box of the lungs in *original* pixels, parts (connected
-    parts of the mask), accepted (1 or 0), reason (empty where accepted).
+    parts of the mask), accepted (1 or 0), reason (empty where accepted), deformed (an estimate, `deformed_share`; empty
+    without any lung).
 
     images: image_id, height, width; masks: bool [N x S x S] of the same rows. Without any lung the box is the whole
     picture, so that cropping to it loses nothing.
@@ -64,10 +65,10 @@ def lung_table(images: pd.DataFrame, masks: np.ndarray, settings: Lungs) -> pd.D
         box_xyxy = scale_xyxy(lung_box_xyxy(mask)[None], mask.shape, (image.height, image.width))[0]
         area = float(mask.mean())
         reason = rejection(area, settings.min_area, settings.max_area)
-        rows.append(
-            (image.image_id, *box_xyxy.round(2), ndimage.label(mask)[1], round(area, 5), int(not reason), reason)
-        )
-    return check_table(pd.DataFrame(rows, columns=[*LUNGS.columns, "reason"]), LUNGS, "lung segmenter")
+        judged = round(area, 5), int(not reason), reason, round(deformed_share(mask), 3)
+        rows.append((image.image_id, *box_xyxy.round(2), ndimage.label(mask)[1], *judged))
+    table = pd.DataFrame(rows, columns=[*LUNGS.columns, "reason", "deformed"])
+    return check_table(table, LUNGS, "lung segmenter")
 
 
 def segment_training(workspace: Workspace, record: dict | None) -> pd.DataFrame | None:

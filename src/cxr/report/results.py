@@ -106,13 +106,24 @@ def calibration_table(lines: list[dict]) -> Html:
 
 def pretraining(files: RunFiles) -> list[Html]:
     """Out-of-fold scores with and without pretraining."""
-    found = read_json(files.places.ablations)
+    found, reason = measured(files, "pretraining", "trains each model once more without pretraining")
+    return reason or gain_blocks(pd.DataFrame(found.get("rows") or []), ["model", "metric"], "without", "with")
+
+
+def measured(files: RunFiles, part: str, words: str) -> tuple[dict, list[Html]]:
+    """What `make ablations` found of a part; or, if it was not measured or is about other models, why there is none.
+
+    words: what it does for that part.
+    """
+    found = (read_json(files.places.ablations) or {}).get(part)
     if found is None:
-        return absent("Not measured in this run: make ablations trains each model once more without pretraining.")
+        return {}, absent(f"Not measured in this run: make ablations PARTS={part} {words}.")
     kept = found.get("of") or {}
     if kept != file_digests(files.places.fused.parent / name for name in kept):
-        return absent("The models were trained again since this was measured: make ablations measures it anew.")
-    return gain_blocks(pd.DataFrame(found.get("rows") or []), ["model", "metric"], "without", "with")
+        return {}, absent(
+            f"The models were trained again since this was measured: make ablations PARTS={part} measures it anew."
+        )
+    return found, []
 
 
 def gain_blocks(rows: pd.DataFrame, names: list[str], before: str, after: str) -> list[Html]:

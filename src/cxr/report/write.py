@@ -15,12 +15,14 @@ from cxr.report.classes import classes
 from cxr.report.curves import curves, roc
 from cxr.report.examples import examples
 from cxr.report.head import banner, facts, headline
+from cxr.report.lungs import lungs
 from cxr.report.manifest import identity
 from cxr.report.out_of_fold import detectors, studies
 from cxr.report.page import Html, Section, absent, document
 from cxr.report.results import blend, pretraining, score
 from cxr.report.timeline import times
 from cxr.report.trainings import failures, learning, provenance
+from cxr.report.where import where
 from cxr.workspace import Workspace
 
 
@@ -91,6 +93,20 @@ PARTS = (
         "Good and bad cases",
         "Look for what the worst have in common: a device, a border, a view, a label that may itself be wrong.",
         cases,
+    ),
+    Part(
+        "where",
+        "Where the models look",
+        "Look for models whose share inside the lungs is hardly above that of even heat: what they found there, they "
+        "found elsewhere.",
+        where,
+    ),
+    Part(
+        "lungs",
+        "Lungs",
+        "Look for classes whose lungs are believed less often or deformed more often: what looks at lungs alone would "
+        "lose their findings.",
+        lungs,
     ),
     Part(
         "blend",
