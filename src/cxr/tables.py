@@ -33,6 +33,7 @@ TEXT_COLUMNS = (
     "StudyInstanceUID",
     "group",
     "patientId",
+    "patientid",
     "label",
     "pixel_hash",
     "age",
