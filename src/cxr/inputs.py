@@ -170,6 +170,9 @@ def report(found: dict) -> None:
     for name, path in found["weights"].items():
         print(f"weights {name}: {path or 'none in input/weights, the network starts from RANDOM weights'}")
     for slug, path in found["companions"].items():
-        print(f"{slug}: {path or 'not in the input, what would learn from it goes without'}")
+        if path or slug not in MASK_SETS:
+            print(f"{slug}: {path or 'not in the input, what would learn from it goes without'}")
+    if not any(found["companions"].get(slug) for slug in MASK_SETS):
+        print(f"lung masks ({', '.join(MASK_SETS)}): not in the input, what would learn from them goes without")
     for line in found["findings"]:
         print(f"note: {line}")
