@@ -91,6 +91,7 @@ class Lungs:
     min_area: float = 0.06  # share of the picture; masks outside of these are rejected
     max_area: float = 0.75
     margin: float = 0.08  # of the lungs' box, added at each side where a model sees that box alone
+    keep_heart: bool = False  # what lies between the lungs is not covered where a model sees lungs alone (paper 003)
     seed: int = 2021
 
 

@@ -10,7 +10,7 @@ from cxr.boxes import iou_xyxy
 from cxr.data.lung_views import LungViews, lung_of, see, see_lungs, see_training
 from cxr.data.masks import mask_file, write_mask
 from cxr.faults import DataFault
-from cxr.profiles import PROFILES
+from cxr.profiles import PROFILES, Lungs
 from cxr.tables import BOX_COLUMNS, LUNGS, write_table
 
 SIDE = 64
@@ -40,21 +40,26 @@ def images_of(*shapes):
 
 def test_a_crop_is_the_box_of_the_lungs_and_its_margin(picture):
     # box 8..56 x 16..48, an eighth of its sides (6 and 4) more at each side
-    seen = see_lungs(picture, lung_of(two_lungs(), 1 / 8), "crop")
+    seen = see_lungs(picture, lung_of(two_lungs(), Lungs(margin=1 / 8)), "crop")
     assert np.array_equal(seen, picture[12:52, 2:62])
 
 
 def test_a_margin_ends_at_the_border(picture):
-    assert see_lungs(picture, lung_of(two_lungs(), 5.0), "crop").shape == (SIDE, SIDE)
+    assert see_lungs(picture, lung_of(two_lungs(), Lungs(margin=5.0)), "crop").shape == (SIDE, SIDE)
 
 
 def test_outside_of_the_grown_lungs_a_masked_picture_is_black(picture):
-    lung = lung_of(two_lungs(), 0)
+    lung = lung_of(two_lungs(), Lungs(margin=0))
     seen = see_lungs(picture, lung, "mask")
     assert (lung.mask & two_lungs()).sum() == two_lungs().sum(), "the lungs themselves are kept"
     assert np.array_equal(seen, picture * lung.mask) and not seen[:4].any()
     both = see_lungs(picture, lung, "crop+mask")
     assert np.array_equal(both, seen[16:48, 8:56])
+
+
+def test_what_lies_between_the_lungs_may_be_kept_in(picture):
+    without, with_heart = (lung_of(two_lungs(), Lungs(keep_heart=keep)).mask for keep in (False, True))
+    assert not without[32, 32] and with_heart[16:48, 8:56].all() and (with_heart >= without).all()
 
 
 def test_without_lungs_a_model_sees_everything(picture):
@@ -63,7 +68,9 @@ def test_without_lungs_a_model_sees_everything(picture):
 
 def test_views_are_rows_like_those_of_an_array(picture):
     pixels = np.stack([picture, picture[::-1], picture.T])
-    views = LungViews(pixels, [lung_of(two_lungs(), 0), None, lung_of(two_lungs(top=0), 0)], "crop")
+    views = LungViews(
+        pixels, [lung_of(two_lungs(), Lungs(margin=0)), None, lung_of(two_lungs(top=0), Lungs(margin=0))], "crop"
+    )
     assert [one.shape for one in views] == [(32, 48), (64, 64), (48, 48)] and len(views) == 3
     assert [one.shape for one in views[np.array([2, 0])]] == [(48, 48), (32, 48)]
     assert len(views[1:]) == 2 and np.array_equal(views[1:][0], pixels[1])
@@ -73,7 +80,7 @@ def test_views_are_rows_like_those_of_an_array(picture):
 def test_boxes_move_into_the_view_and_back(picture, view):
     images, inside = images_of((640, 1280), (640, 1280)), (200.0, 200.0, 400.0, 300.0)
     boxes = boxes_of(("i0", inside), ("i1", inside))
-    seen = see(images, boxes, np.stack([picture] * 2), [lung_of(two_lungs(), 0), None], view)
+    seen = see(images, boxes, np.stack([picture] * 2), [lung_of(two_lungs(), Lungs(margin=0)), None], view)
     # the lungs' box is 8..56 x 16..48 of 64, so 160..1120 x 160..480 of the original
     assert seen.images["width"].tolist() == [960, 1280] and seen.images["height"].tolist() == [320, 640]
     assert seen.boxes[BOX_COLUMNS].to_numpy().tolist() == [[40, 40, 240, 140], list(inside)]
@@ -87,14 +94,14 @@ def test_boxes_are_cut_at_the_view_and_left_out_where_little_is_left(picture):
     # the view is 80..560 x 160..480
     rows = [(0, 200, 120, 300), (0, 200, 160, 300), (600, 200, 640, 300)]
     boxes = boxes_of(*(("i0", tuple(map(float, row))) for row in rows))
-    seen = see(images, boxes, picture[None], [lung_of(two_lungs(), 0)], "crop")
+    seen = see(images, boxes, picture[None], [lung_of(two_lungs(), Lungs(margin=0))], "crop")
     # a third of the first lies in the view (40 of 120), half of the second, nothing of the last
     assert seen.boxes[BOX_COLUMNS].to_numpy().tolist() == [[0, 40, 40, 140], [0, 40, 80, 140]]
 
 
 def test_a_masked_picture_keeps_its_boxes_and_sizes(picture):
     images, boxes = images_of((640, 640)), boxes_of(("i0", (0.0, 0.0, 10.0, 10.0)))
-    seen = see(images, boxes, picture[None], [lung_of(two_lungs(), 0)], "mask")
+    seen = see(images, boxes, picture[None], [lung_of(two_lungs(), Lungs(margin=0))], "mask")
     assert seen.images is images and seen.boxes is boxes and seen.back(boxes) is boxes
 
 
@@ -149,6 +156,6 @@ def test_windows_of_real_proportions_lose_no_part_of_a_box(picture):
         (f"i{n}", tuple(np.array(c) * [w, h, w, h])) for n, ((h, w), c) in enumerate(zip(shapes, corners, strict=True))
     ]
     boxes, images = boxes_of(*rows), images_of(*shapes)
-    seen = see(images, boxes, np.stack([picture] * 50), [lung_of(mask, 0.08)] * 50, "crop")
+    seen = see(images, boxes, np.stack([picture] * 50), [lung_of(mask, Lungs(margin=0.08))] * 50, "crop")
     back = seen.back(seen.boxes)[BOX_COLUMNS].to_numpy()
     assert np.diag(iou_xyxy(back, boxes[BOX_COLUMNS].to_numpy())).min() > 1 - 1e-9

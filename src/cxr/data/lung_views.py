@@ -21,7 +21,8 @@ import pandas as pd
 from cxr.boxes import area_xyxy, clip_xyxy, scale_xyxy
 from cxr.data.masks import mask_file, read_masks
 from cxr.faults import DataFault
-from cxr.images.lungs import grow_mask, lung_box_xyxy
+from cxr.images.lungs import grow_mask, keep_heart, lung_box_xyxy
+from cxr.profiles import Lungs
 from cxr.provenance import data_digest
 from cxr.tables import BOX_COLUMNS, LUNGS, read_table
 from cxr.workspace import Workspace
@@ -43,11 +44,12 @@ class Lung(NamedTuple):
         return np.unpackbits(self.packed, axis=1, count=self.side).astype(bool)
 
 
-def lung_of(mask: np.ndarray, margin: float) -> Lung:
-    """From a bool mask [S x S] that is not empty; margin: share of the box's sides, added at each of them."""
-    box_xyxy = lung_box_xyxy(mask, margin)
+def lung_of(mask: np.ndarray, settings: Lungs) -> Lung:
+    """From a bool mask [S x S] that is not empty, with the settings' margin, and with the heart if they keep it in."""
+    box_xyxy = lung_box_xyxy(mask, settings.margin)
     outside_in = np.floor(box_xyxy[:2]), np.ceil(box_xyxy[2:])
-    return Lung(np.packbits(grow_mask(mask), axis=1), np.concatenate(outside_in).astype(int), len(mask))
+    shown = grow_mask(keep_heart(mask) if settings.keep_heart else mask)
+    return Lung(np.packbits(shown, axis=1), np.concatenate(outside_in).astype(int), len(mask))
 
 
 class LungViews:
@@ -163,7 +165,7 @@ def see_training(
 
 def training_lungs(workspace: Workspace, images: pd.DataFrame) -> list[Lung | None]:
     """The lungs that stage 06 found in the training images; None where its mask is not believed."""
-    places, margin = workspace.places, workspace.profile.lungs.margin
+    places, settings = workspace.places, workspace.profile.lungs
     if not places.lungs_table.is_file():
         raise DataFault(
             f"{places.lungs_table}: not there, so no model can look at lungs alone; put lung masks into "
@@ -179,5 +181,6 @@ def training_lungs(workspace: Workspace, images: pd.DataFrame) -> list[Lung | No
             "run 06_segment_lungs again"
         )
     return [
-        lung_of(read_masks(places.lungs, [name])[0], margin) if accepted[name] else None for name in images["image_id"]
+        lung_of(read_masks(places.lungs, [name])[0], settings) if accepted[name] else None
+        for name in images["image_id"]
     ]

@@ -109,7 +109,7 @@ def study_heat(
         if not (folder / "run.json").is_file():
             return None
         classifier = StudyClassifier(folder)
-        lungs = [lung_of(looked.lungs[row], files.profile.lungs.margin) for row in rows]
+        lungs = [lung_of(looked.lungs[row], files.profile.lungs) for row in rows]
         seen = [see_lungs(looked.pixels[row], lung, view) for row, lung in zip(rows, lungs, strict=True)]
         pixels = np.stack([to_cache_size(one, classifier.size) for one in seen])
         scores = classifier.view(list(looked.images["image_id"].loc[rows]), pixels, mirrored=False)

@@ -31,7 +31,7 @@ class LungFinder:
 
     def _lung(self, mask: np.ndarray) -> Lung | None:
         believed = not rejection(float(mask.mean()), self.settings.min_area, self.settings.max_area)
-        return lung_of(mask, self.settings.margin) if believed else None
+        return lung_of(mask, self.settings) if believed else None
 
     def _load(self) -> LungSegmenter:
         if self._segmenter is None:
