@@ -15,12 +15,14 @@ def grad_cam(
     network: a classifier, pixels [B x 1 x S x S] in 0..255 to logits or to {'classes': logits}; pixels: uint8
     [N x S x S]; targets: one class, or one a picture [N]; layer: whose activations are weighted, by default the last of
     `network.features`. The map of a deep layer is coarse, and is enlarged between its cells.
+
+    Raises DataFault for a class that the network lacks and for scores that are not finite.
     """
     from captum.attr import LayerGradCam
 
     side, found = pixels.shape[-1], []
     with at_rest(network) as device:
-        method = LayerGradCam(Logits(network), network.features[-1] if layer is None else layer)
+        method = LayerGradCam(Logits(network, targets), network.features[-1] if layer is None else layer)
         for batch, wanted in batches(pixels, targets, device):
             coarse = method.attribute(batch, wanted, relu_attributions=True).detach().float().cpu().numpy()[:, 0]
             found += [cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR) for one in coarse]

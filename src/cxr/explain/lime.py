@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from cxr.explain.targets import BATCH, Logits, at_rest, batches, to_unit
+from cxr.faults import DataFault
 
 CELLS, SAMPLES = 8, 200  # cells along a side; covered pictures for one answer
+NOISE = 1e-5  # of a logit: float32 alone makes this much, and scaled to its maximum it would look like an answer
 
 
 def lime_heat(
@@ -21,19 +23,19 @@ def lime_heat(
     samples: int = SAMPLES,
     seed: int = 0,
 ) -> np.ndarray:
-    """Heat float32 [N x S x S] in 0..1, even within a cell: what speaks for a class, the same for a seed.
+    """Heat float32 [N x S x S] in 0..1, even within a cell: what speaks for a class.
 
-    Arguments as for `cam.grad_cam`.
+    Arguments and faults as for `cam.grad_cam`. A picture's heat is the same for a seed, whatever pictures go with it.
     """
     from captum._utils.models.linear_model import SkLearnRidge
     from captum.attr import Lime
 
     grid, found = grid_cells(pixels.shape[-1], cells), []
-    with at_rest(network) as device, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        method = Lime(Logits(network), interpretable_model=SkLearnRidge(alpha=1.0))
+    with at_rest(network) as device, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        method = Lime(Logits(network, targets), interpretable_model=SkLearnRidge(alpha=1.0))
         for batch, wanted in batches(pixels, targets, device):
             for picture, target in zip(batch[:, None], wanted, strict=True):
+                torch.manual_seed(seed)
                 heat = method.attribute(
                     picture,
                     baselines=picture.mean().item(),
@@ -43,10 +45,15 @@ def lime_heat(
                     perturbations_per_eval=BATCH,
                 )
                 found.append(heat.detach().float().cpu().numpy()[0, 0])
-    return to_unit(np.stack(found)) if found else np.empty((0, *grid.shape), np.float32)
+    if not found:
+        return np.empty((0, *grid.shape), np.float32)
+    heat = np.stack(found)
+    return to_unit(np.where(heat < NOISE, 0, heat))
 
 
 def grid_cells(side: int, cells: int) -> Tensor:
-    """Numbers of the cells, int [side x side], row by row."""
+    """Numbers of the cells, int [side x side], row by row. Raises DataFault where a cell would have no pixel."""
+    if not 1 <= cells <= side:
+        raise DataFault(f"{cells} cells along {side} pixels make no grid; take 1 to {side}")
     line = torch.arange(side) * cells // side
     return line[:, None] * cells + line

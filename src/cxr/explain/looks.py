@@ -1,211 +1,155 @@
 """Where the models of a run look, on pictures that they did not learn from: `tables/where.csv` and some heat maps.
 
-The study classifier by Grad-CAM of the class that it finds most likely, each picture by the fold that never saw its
-patient; detectors by their boxes, each a sheet of its score. Only pictures whose lung mask stage 06 believes count, at
-most MOST of them, drawn by a hash of their ids.
+The study classifier by Grad-CAM of the class that it finds most likely; detectors by their boxes, each box's score
+spread over its area. Only pictures whose lung mask stage 06 believes count.
 """
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+import os
+import zipfile
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from cxr.boxes import scale_xyxy
-from cxr.data.draw import hash_order
-from cxr.data.lung_views import CROP, CROP_AND_MASK, Lung, lung_of, see_lungs
-from cxr.data.masks import mask_file, read_masks
-from cxr.evaluation.means import mean_interval
-from cxr.evaluation.run_files import RunFiles
-from cxr.explain.cam import grad_cam
-from cxr.explain.lime import lime_heat
-from cxr.explain.where import box_heat, box_masks, even_shares, heat_shares
+from cxr.data.lung_views import CROP, CROP_AND_MASK, lung_of
+from cxr.evaluation.means import mean_interval, ratio_interval
+from cxr.evaluation.run_files import RunFiles, is_main, title_of
+from cxr.explain.chosen import Looked, boxes_by_image, choose
+from cxr.explain.studies import STUDIES, StudyHeat, study_heat, untrained_folds
+from cxr.explain.where import box_heat, even_shares, heat_shares
 from cxr.faults import DataFault
-from cxr.images.resize import to_cache_size
-from cxr.labels import STUDY_CLASSES
-from cxr.prediction.classify import StudyClassifier
+from cxr.prediction.out_of_fold import listed
 from cxr.profiles import settings_of
-from cxr.tables import BOX_COLUMNS, LUNGS, Contract, read_table, write_table
+from cxr.tables import Contract, write_table
 from cxr.workspace import Workspace
 
-MOST = 60  # pictures that are looked at
-STUDIES, DETECTORS = "studies", ("yolo", "faster_rcnn", "fused")
-SHOWN = 3  # right ones and wrong ones, kept with their heat for the report
-WHERE = Contract("table of where models look", ("model", "place", "how"), ("images",))
-
-
-class Looked(NamedTuple):
-    """Pictures that are looked at. Arrays have their rows, S is the cache's size."""
-
-    images: pd.DataFrame
-    pixels: np.ndarray  # uint8 [N x S x S]
-    lungs: np.ndarray  # bool [N x S x S]
-    boxes: np.ndarray  # bool [N x S x S], inside of true ones
+DETECTORS = ("yolo", "faster_rcnn")
+SHOWN = 4  # right ones and wrong ones, kept with their heat for the report
+LUNGS, BOXES = "lungs", "boxes"  # where heat may lie
+WHERE = Contract("table of where models look", ("model", "place", "how"), ("images", "without_heat"))
+MAPS = ("image_id", "heat", "found", "true")
 
 
 def look_where(workspace: Workspace) -> pd.DataFrame | None:
     """Write and return the table: a row a model and place. None, said in one line, where it cannot be made.
 
-    Columns model, place (lungs or boxes), how, images, share (of the heat inside), low, high (95 %, by patient), even
-    (what heat without a preference would have inside), without_heat (pictures in which nothing speaks for the class).
+    Columns model, place (lungs or boxes), how, images, share (mean share of the heat inside), low, high (95 %, by
+    patient), even (what heat without a preference would have inside), times (share over even), times_low, times_high,
+    without_heat (pictures in which nothing speaks for the class; they count in no share).
     """
     files, path = RunFiles(workspace), workspace.places.where_table
     path.unlink(missing_ok=True)
     workspace.places.where_maps.unlink(missing_ok=True)
     looked = choose(files)
     if isinstance(looked, str):
-        return print(f"not looked where models look: {looked}")
+        return print(f"not measured where models look: {looked}")
     rows, resamples = [], workspace.profile.fusion.resamples
-    heat = study_heat(files, looked)
-    if heat is not None:
-        rows += places(STUDIES, "Grad-CAM of the likeliest class", heat[0], looked, resamples)
-        keep_examples(files, looked, *heat)
-    for name in DETECTORS:
-        if name in files.boxes:
-            rows += places(name, "boxes by their score", boxes_heat(files.boxes[name], looked), looked, resamples)
+    lacking = untrained_folds(files, looked)
+    if lacking:
+        print(f"study classifier left out: folds {listed(lacking)} are not trained")
+    else:
+        heat = study_heat(files, looked)
+        keep_examples(files, looked, heat)
+        how = "Grad-CAM of the likeliest class"
+        rows += places(STUDIES, how, heat.maps, shown_to(STUDIES, files, looked), looked, resamples)
+    for name, boxes in files.boxes.items():
+        if is_main(name):
+            shown = shown_to(name, files, looked)
+            rows += places(name, "scores of its boxes", boxes_heat(boxes, looked), shown, looked, resamples)
     if not rows:
-        return print("not looked where models look: no model has predicted its held-out images yet")
+        return print("not measured where models look: no model has predicted its held-out images yet")
     table = pd.DataFrame(rows)
+    for row in table[table["without_heat"] > 0].itertuples():
+        print(f"{title_of(row.model)}: no heat in {row.without_heat} of {row.images} images, which count in no share")
     write_table(table, path, WHERE)
     return table
 
 
-def choose(files: RunFiles, at_most: int = MOST) -> Looked | str:
-    """Some pictures with believed lungs; or, in words, why there are none."""
-    if files.images is None or files.pixels is None:
-        return "stages 01 and 03 have not both left their tables and cache"
-    if not files.places.lungs_table.is_file():
-        return "stage 06 has left no lung masks"
-    table = read_table(files.places.lungs_table, LUNGS).set_index("image_id")["accepted"]
-    usable = files.images[(files.images["role"] == "train") & (files.images["image_id"].map(table) == 1)]
-    known = [name for name in hash_order(usable["image_id"]) if mask_file(files.places.lungs, name).is_file()][:at_most]
-    rows = np.flatnonzero(files.images["image_id"].isin(known))
-    if not len(rows):
-        return "no training image has a lung mask that is believed"
-    images, pixels = files.images.iloc[rows].reset_index(drop=True), np.asarray(files.pixels[rows])
-    lungs = read_masks(files.places.lungs, list(images["image_id"]))
-    return Looked(images, pixels, lungs, np.stack([*_true_boxes(files, images, pixels.shape[-1])]))
+def shown_to(model: str, files: RunFiles, looked: Looked) -> np.ndarray:
+    """bool [N x S x S]: what a model was shown of each picture, the box around the lungs where it sees no more.
 
-
-def _true_boxes(files: RunFiles, images: pd.DataFrame, side: int) -> Iterator[np.ndarray]:
-    found = dict(list(files.truth.groupby("image_id"))) if files.truth is not None else {}
-    for row in images.itertuples():
-        corners = found[row.image_id][BOX_COLUMNS].to_numpy(float) if row.image_id in found else np.empty((0, 4))
-        yield box_masks(scale_xyxy(corners, (row.height, row.width), (side, side)), (side, side))
-
-
-def study_heat(
-    files: RunFiles, looked: Looked, method: Callable[..., np.ndarray] = grad_cam
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Heat float32 [N x S x S] in the frame of the cache, and the class that was found [N]; None before stage 09.
-
-    method: `grad_cam` or `lime_heat`, called with a network, pixels and targets.
+    Boxes of a fusion, or of a model from elsewhere, may lie wherever one of the run's detectors was shown something.
     """
-    side, view = looked.pixels.shape[-1], settings_of(files.profile, STUDIES).lungs
-    heat, found = np.zeros(looked.pixels.shape, np.float32), np.zeros(len(looked.images), int)
-    for fold, rows in looked.images.groupby("fold").groups.items():
-        folder = files.places.model(STUDIES, fold)
-        if not (folder / "run.json").is_file():
-            return None
-        classifier = StudyClassifier(folder)
-        lungs = [lung_of(looked.lungs[row], files.profile.lungs) for row in rows]
-        seen = [see_lungs(looked.pixels[row], lung, view) for row, lung in zip(rows, lungs, strict=True)]
-        pixels = np.stack([to_cache_size(one, classifier.size) for one in seen])
-        scores = classifier.view(list(looked.images["image_id"].loc[rows]), pixels, mirrored=False)
-        found[rows] = scores[list(STUDY_CLASSES)].to_numpy().argmax(1)
-        maps = method(classifier.model, pixels, found[rows])
-        heat[rows] = [put_back(one, lung, view, side) for one, lung in zip(maps, lungs, strict=True)]
-    return heat, found
-
-
-class Heats(NamedTuple):
-    """One picture with the heat of several methods. `row`: in the images table."""
-
-    row: int
-    words: str
-    maps: dict[str, np.ndarray]  # [S x S] by name
-
-
-def study_heats(files: RunFiles, at_most: int) -> list[Heats]:
-    """Grad-CAM and LIME of the study classifier on some pictures that it did not learn from.
-
-    Raises DataFault where stage 06 or 09 has left nothing to look at.
-    """
-    looked = choose(files, at_most)
-    if isinstance(looked, str):
-        raise DataFault(f"nothing to look at: {looked}")
-    answers = {
-        name: study_heat(files, looked, method) for name, method in (("Grad-CAM", grad_cam), ("LIME", lime_heat))
-    }
-    if any(answer is None for answer in answers.values()):
-        raise DataFault("nothing to look at: not every fold of the study classifier is trained; run notebook 09 first")
-    true = looked.images[list(STUDY_CLASSES)].to_numpy(float).argmax(1)
-    row_of, heats = {name: row for row, name in enumerate(files.images["image_id"])}, []
-    for number, image_id in enumerate(looked.images["image_id"]):
-        found = STUDY_CLASSES[answers["LIME"][1][number]]
-        words = f"{image_id}: found {found}, in truth {STUDY_CLASSES[true[number]]}"
-        heats.append(Heats(row_of[image_id], words, {name: heat[number] for name, (heat, _) in answers.items()}))
-    return heats
-
-
-def put_back(heat: np.ndarray, lung: Lung, view: str, side: int) -> np.ndarray:
-    """Heat of what the model saw, float [s x s], in the frame of the cache [side x side]; 0 where it saw nothing."""
-    if view not in (CROP, CROP_AND_MASK):
-        return cv2.resize(heat, (side, side), interpolation=cv2.INTER_LINEAR)
-    x_min, y_min, x_max, y_max = lung.box_xyxy
-    whole = np.zeros((side, side), np.float32)
-    whole[y_min:y_max, x_min:x_max] = cv2.resize(heat, (x_max - x_min, y_max - y_min), interpolation=cv2.INTER_LINEAR)
-    return whole
+    models = [model] if model in (STUDIES, *DETECTORS) else DETECTORS
+    shown = np.ones(looked.pixels.shape, bool)
+    if all(settings_of(files.profile, name).lungs in (CROP, CROP_AND_MASK) for name in models):
+        for picture, mask in zip(shown, looked.lungs, strict=True):
+            x_min, y_min, x_max, y_max = lung_of(mask, files.profile.lungs).box_xyxy
+            picture[:y_min] = picture[y_max:] = False
+            picture[:, :x_min] = picture[:, x_max:] = False
+    return shown
 
 
 def boxes_heat(boxes: pd.DataFrame, looked: Looked) -> np.ndarray:
     """A detector's boxes on these pictures as heat, float32 [N x S x S]."""
-    side, found = looked.pixels.shape[-1], dict(list(boxes.groupby("image_id")))
     heat = np.zeros(looked.pixels.shape, np.float32)
-    for number, row in enumerate(looked.images.itertuples()):
-        if row.image_id in found:
-            own = found[row.image_id]
-            corners = scale_xyxy(own[BOX_COLUMNS].to_numpy(float), (row.height, row.width), (side, side))
-            heat[number] = box_heat(corners, own["score"].to_numpy(float), (side, side))
+    found = boxes_by_image(boxes, looked.images, heat.shape[-1])
+    for number, name in enumerate(looked.images["image_id"]):
+        if name in found:
+            heat[number] = box_heat(*found[name], heat.shape[1:])
     return heat
 
 
-def places(name: str, how: str, heat: np.ndarray, looked: Looked, resamples: int) -> list[dict]:
+def places(
+    name: str, how: str, heat: np.ndarray, shown: np.ndarray, looked: Looked, resamples: int
+) -> list[dict[str, object]]:
     """A row for the lungs of all pictures, and one for the boxes of those that have any."""
     rows, boxed = [], looked.boxes.any((1, 2))
-    for place, masks, chosen in (("lungs", looked.lungs, np.ones(len(heat), bool)), ("boxes", looked.boxes, boxed)):
-        if not chosen.any():
-            continue
-        shares, patients = heat_shares(heat[chosen], masks[chosen]), looked.images["patient_id"].to_numpy()[chosen]
-        share, low, high = mean_interval(shares, patients, resamples)
-        even = float(even_shares(masks[chosen]).mean())
-        numbers = {"images": int(chosen.sum()), "without_heat": int(np.isnan(shares).sum())}
-        rows.append(
-            {
-                "model": name,
-                "place": place,
-                "how": how,
-                "share": share,
-                "low": low,
-                "high": high,
-                "even": even,
-                **numbers,
-            }
-        )
+    for place, masks, chosen in ((LUNGS, looked.lungs, np.ones(len(heat), bool)), (BOXES, looked.boxes, boxed)):
+        if chosen.any():
+            figures = heat_figures(
+                heat[chosen], shown[chosen], masks[chosen], looked.images["patient_id"].to_numpy()[chosen], resamples
+            )
+            rows.append({"model": name, "place": place, "how": how, **figures})
     return rows
 
 
-def keep_examples(files: RunFiles, looked: Looked, heat: np.ndarray, found: np.ndarray) -> None:
-    """Some heat maps of right and of wrong answers, as small arrays that the report draws."""
-    true = looked.images[list(STUDY_CLASSES)].to_numpy(float).argmax(1)
-    chosen = np.concatenate([np.flatnonzero(right)[:SHOWN] for right in (found == true, found != true)])
+def heat_figures(
+    heat: np.ndarray, shown: np.ndarray, masks: np.ndarray, patients: np.ndarray, resamples: int
+) -> dict[str, float]:
+    """The numbers of one row, over pictures [N x S x S] of patients [N]."""
+    shares, even = heat_shares(heat, masks), even_shares(masks, shown)
+    share, low, high = mean_interval(shares, patients, resamples)
+    times, times_low, times_high = ratio_interval(shares, even, patients, resamples)
+    return {
+        "images": len(heat),
+        "without_heat": int(np.isnan(shares).sum()),
+        "share": share,
+        "low": low,
+        "high": high,
+        "even": mean_interval(np.where(np.isnan(shares), np.nan, even), patients, 1).value,
+        "times": times,
+        "times_low": times_low,
+        "times_high": times_high,
+    }
+
+
+def keep_examples(files: RunFiles, looked: Looked, heat: StudyHeat) -> None:
+    """Some heat maps of right and of wrong answers, as small arrays that the report draws; written atomically."""
+    right = heat.found == looked.true
+    chosen = np.concatenate([np.flatnonzero(part)[:SHOWN] for part in (right, ~right)])
+    names, maps = looked.images["image_id"].to_numpy(str), np.rint(heat.maps * 255).astype(np.uint8)
     path = files.places.where_maps
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path,
-        image_id=looked.images["image_id"].to_numpy(str)[chosen],
-        heat=np.rint(heat[chosen] * 255).astype(np.uint8),
-        found=found[chosen],
-        true=true[chosen],
-    )
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        values = (part[chosen] for part in (names, maps, heat.found, looked.true))
+        np.savez_compressed(partial, **dict(zip(MAPS, values, strict=True)))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_examples(files: RunFiles) -> pd.DataFrame:
+    """What `keep_examples` wrote, a row a picture: image_id, heat uint8 [S x S], found and true (index of a class).
+
+    No row where there is no file. Raises DataFault where it cannot be read.
+    """
+    path = files.places.where_maps
+    if not path.is_file():
+        return pd.DataFrame(columns=list(MAPS))
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return pd.DataFrame({name: list(kept[name]) for name in MAPS})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise DataFault(f"{path}: not readable as heat maps ({reason}); run 12_report again") from None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cxr.figures.pictures import WIDTH, Picture, plain
-from cxr.figures.report import LUNGS, View, radiograph
+from cxr.figures.report import View, draw_view, radiograph
 
 STRONGEST = 0.55  # opacity of the hottest place: the picture must be seen below it
 
@@ -18,20 +18,16 @@ def heat_card(view: View, heat: np.ndarray) -> Picture:
 
 
 def heat_maps(view: View, maps: Mapping[str, np.ndarray]) -> Picture:
-    """The picture by itself, then each heat map [S x S] over it, side by side."""
+    """The picture with lungs and boxes by itself, then each heat map [S x S] over it, side by side."""
     height, width = view.size
     across = WIDTH / (1 + len(maps))
     figure = Picture(WIDTH, across * min(max(height / width, 0.5), 2.0) + 0.3)
     for number, (name, heat) in enumerate({"": None, **maps}.items()):
         axes = figure.add_subplot(1, 1 + len(maps), number + 1)
-        axes.imshow(view.pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), aspect="auto")
-        if view.lungs is not None and view.lungs.any():
-            axes.contour(view.lungs, levels=[0.5], colors=LUNGS, linewidths=0.9, extent=(0, width, 0, height))
+        draw_view(axes, view)
         if heat is not None:
             _lay_over(axes, heat, view.size)
         axes.set_title(plain(name))
-        axes.set(xlim=(0, width), ylim=(height, 0))
-        axes.axis("off")
     return figure
 
 

@@ -126,9 +126,14 @@ def radiograph(view: View, edge: float = 2.6) -> Picture:
     height, width = view.size
     figure = Picture(edge, edge * min(max(height / width, 0.5), 2.0))
     figure.set_layout_engine("none")
-    axes = figure.add_axes((0, 0, 1, 1))
-    extent = (0, width, height, 0)
-    axes.imshow(view.pixels, cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto")
+    draw_view(figure.add_axes((0, 0, 1, 1)), view)
+    return figure
+
+
+def draw_view(axes, view: View) -> None:
+    """What `radiograph` shows, on an axes that is stretched to the picture's proportions."""
+    height, width = view.size
+    axes.imshow(view.pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), aspect="auto")
     if view.lungs is not None and view.lungs.any() and not view.lungs.all():
         axes.contour(view.lungs, levels=[0.5], colors=LUNGS, linewidths=0.9, extent=(0, width, 0, height))
     draw_boxes(axes, view.true_xyxy, TRUE)
@@ -138,7 +143,6 @@ def radiograph(view: View, edge: float = 2.6) -> Picture:
         axes.text(x_min, y_min, f"{score:.2f}", color=PREDICTED, fontsize=8, va="top", bbox=behind)
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
-    return figure
 
 
 def drawn(figure: Picture) -> np.ndarray:

@@ -38,6 +38,7 @@ def cases(files: RunFiles) -> list[Html]:
         "Above each row: the true class, the image, and why it is shown. Green: true boxes. Amber: the best boxes of "
         "each detector, with scores. At the right end: what each classifier says of the study, its true class in green."
     )
+    words += " Blue: outline of the lungs." if files.places.lungs.is_dir() else ""
     blocks = [paragraph(words)]
     for title, group in found.items():
         blocks += [heading(title), *(case_block(files, case) for case in group)]

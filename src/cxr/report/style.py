@@ -31,6 +31,7 @@ figure { margin: 1rem 0; }
 figure img { display: block; background: #fff; border-radius: 4px; max-width: 100%; height: auto; }
 figcaption { color: var(--soft); font-size: .85rem; margin-top: .3rem; overflow-wrap: anywhere; }
 .cards { display: grid; gap: 1.1rem 1rem; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); }
+.cards.twofold { grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); }
 .cards figure, .row figure { margin: 0; }
 .cards img, .row img { width: 100%; background: #000; }
 .row { display: grid; gap: .6rem; grid-auto-flow: column; grid-auto-columns: minmax(170px, 310px); overflow-x: auto;
@@ -46,7 +47,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; border-top: 1p
 @media (max-width: 640px) {
   body { padding: 1rem .7rem 3rem; }
   img.wide { max-width: none; }
-  .cards { grid-template-columns: repeat(2, 1fr); }
+  .cards:not(.twofold) { grid-template-columns: repeat(2, 1fr); }
 }
 @media print { nav { display: none; } section { break-inside: avoid; } }
 """

@@ -1,66 +1,113 @@
 """The part on where the models look: the share of their heat inside lungs and boxes, and some heat maps."""
 
-import numpy as np
+from html import escape
 
-from cxr.evaluation.run_files import RunFiles, title_of
-from cxr.explain.looks import WHERE
+import numpy as np
+import pandas as pd
+
+from cxr.evaluation.run_files import RunFiles, is_main, title_of
+from cxr.explain.chosen import candidates
+from cxr.explain.looks import BOXES, LUNGS, WHERE, read_examples
+from cxr.explain.studies import STUDIES
 from cxr.figures.heat import heat_card
-from cxr.figures.report import drawn
+from cxr.figures.report import drawn, radiograph
 from cxr.labels import STUDY_CLASSES
 from cxr.report.examples import view_of
-from cxr.report.page import Html, Number, absent, estimate, number, paragraph, photo_source, table, text
+from cxr.report.page import Html, Number, absent, estimate, heading, number, paragraph, photo_source, table, text
 from cxr.tables import read_table
+
+HEADINGS = {LUNGS: "heat inside the lungs", BOXES: "heat inside the true boxes, on boxed images only"}
 
 
 def where(files: RunFiles) -> list[Html]:
     """`tables/where.csv`, and the heat maps that were kept beside it."""
     path = files.places.where_table
     if not path.is_file():
-        return absent(
-            "Not measured: stage 12 measures it where stage 06 has left lung masks and a model has predicted."
-        )
-    rows = [
-        [
-            title_of(row["model"]),
-            row["how"],
-            row["place"],
-            Number(row["images"]),
-            estimate(row["share"], row["low"], row["high"]),
-            number(row["even"]),
-            number(row["share"] / row["even"] if row["even"] else None),
-            Number(row["without_heat"]),
-        ]
-        for row in read_table(path, WHERE).to_dict("records")
-    ]
-    names = ["model", "heat", "inside", "images", "share of the heat", "even heat", "times", "without heat"]
+        found = candidates(files)
+        none = "tables/where.csv is not there. Stage 12 writes it where a model has predicted out of fold"
+        return absent(f"Not measured: {found if isinstance(found, str) else none}.")
+    rows = read_table(path, WHERE)
+    blocks = [paragraph(_pictures(files, rows)), paragraph(_explained(rows))]
+    for place, title in HEADINGS.items():
+        part = rows[rows["place"] == place]
+        blocks += [heading(title), _table(part)] if len(part) else []
+    return [*blocks, *_maps(files)]
+
+
+def _pictures(files: RunFiles, rows: pd.DataFrame) -> str:
+    """Which pictures were looked at, and by which models not."""
     words = (
-        "Heat that is spread evenly has the share of the area inside (even heat); a model that looks at the lungs has "
-        "more. The lungs are those that stage 06 found and believes; boxes are the true ones, on boxed images."
+        f"Looked at: {rows['images'].max():.0f} pictures whose lung mask stage 06 believes, drawn by a hash of their "
+        "ids, each by the models that never saw its patient."
     )
-    return [table(names, rows), paragraph(words), *_maps(files)]
+    found = candidates(files)
+    if not isinstance(found, str):
+        trained = int((files.images["role"] == "train").sum())
+        words += f" Of {trained} training images the masks of {len(found)} are believed."
+    missing = [title_of(name) for name in (STUDIES, *files.boxes) if is_main(name) and name not in set(rows["model"])]
+    return words + (f" Not looked at, since its networks were not there: {', '.join(missing)}." if missing else "")
+
+
+def _explained(rows: pd.DataFrame) -> str:
+    words = (
+        "Heat that is spread evenly over what a model was shown has the share of the area inside (even heat); times is "
+        "how many times that a model has. A detector's heat is the scores of its boxes, each spread over its box. "
+        "Grad-CAM has the few cells of a network's last layer: of a good map, too, some heat spills over outlines."
+    )
+    empty = rows[rows["without_heat"] > 0]
+    told = (
+        f"{title_of(row.model)} in {row.without_heat:.0f} of {row.images:.0f} ({row.place})"
+        for row in empty.itertuples()
+    )
+    return words + (f" Without any heat, so counted in no share: {'; '.join(told)}." if len(empty) else "")
+
+
+def _table(rows: pd.DataFrame) -> Html:
+    names = ["model", "heat", "images", "share inside (95 %)", "even heat", "times (95 %)"]
+    return table(
+        names,
+        [
+            [
+                title_of(row["model"]),
+                row["how"],
+                Number(f"{row['images'] - row['without_heat']:.0f}"),
+                estimate(row["share"], row["low"], row["high"]),
+                number(row["even"]),
+                estimate(row["times"], row["times_low"], row["times_high"]),
+            ]
+            for row in rows.to_dict("records")
+        ],
+    )
 
 
 def _maps(files: RunFiles) -> list[Html]:
     """Heat maps of right and of wrong answers."""
-    path = files.places.where_maps
-    if not path.is_file() or files.pixels is None or files.truth is None:
+    if files.pixels is None or files.truth is None:
         return []
-    kept, cards = np.load(path, allow_pickle=False), []
-    row_of = {name: row for row, name in enumerate(files.images["image_id"])}
-    for image_id, heat, found, true in zip(kept["image_id"], kept["heat"], kept["found"], kept["true"], strict=True):
-        if str(image_id) in row_of:
-            cards.append(_card(files, row_of[str(image_id)], heat, STUDY_CLASSES[found], STUDY_CLASSES[true]))
+    kept = read_examples(files)
+    row_of, cards = {name: row for row, name in enumerate(files.images["image_id"])}, {True: "", False: ""}
+    for image in kept.itertuples():
+        if image.image_id in row_of:
+            true = STUDY_CLASSES[image.true]
+            cards[image.found == image.true] += _card(
+                files, row_of[image.image_id], image.heat, STUDY_CLASSES[image.found], true
+            )
     words = (
-        "Grad-CAM of the class that was found, in red; lungs blue, true boxes green. Right answers first, then wrong."
+        "Each picture by itself, then with the Grad-CAM of the class that was found in red. Blue: lungs; green: truth."
     )
-    return [paragraph(words), Html(f"<div class=cards>{''.join(cards)}</div>")]
+    blocks = [heading("heat of the study classifier"), paragraph(words)] if any(cards.values()) else []
+    for right, title in ((True, "Right answers:"), (False, "Wrong answers:")):
+        if cards[right]:
+            blocks += [paragraph(title), Html(f"<div class='cards twofold'>{cards[right]}</div>")]
+    return blocks
 
 
 def _card(files: RunFiles, row: int, heat: np.ndarray, found: str, true: str) -> str:
-    view = view_of(files, row, None)
-    source, width, height = photo_source(drawn(heat_card(view, heat / 255)))
-    image_id = files.images["image_id"].iloc[row]
-    alt = f"Radiograph {text(image_id)}: heat map of {found}, true class {true}"
-    picture = f'<img src="{source}" width={width} height={height} alt="{alt}">'
+    """A picture without and with heat, as one image."""
+    view, image_id = view_of(files, row, None), str(files.images["image_id"].iloc[row])
+    both = [drawn(radiograph(view)), drawn(heat_card(view, heat / 255))]
+    source, width, height = photo_source(np.hstack(both))
+    alt = f"Radiograph {image_id}, beside it the same with the heat map of {found}; true class {true}."
+    picture = f'<img src="{source}" width={width} height={height} alt="{escape(alt)}">'
     below = f"<b>{found}</b>{'' if found == true else f', in truth {true}'}, {text(image_id)}"
     return f"<figure>{picture}<figcaption>{below}</figcaption></figure>"

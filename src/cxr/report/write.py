@@ -97,8 +97,8 @@ PARTS = (
     Part(
         "where",
         "Where the models look",
-        "Look for models whose share inside the lungs is hardly above that of even heat: what they found there, they "
-        "found elsewhere.",
+        "Look for models with hardly more of their heat inside the lungs than even heat has (times near 1): however "
+        "high their scores, they found something else than disease.",
         where,
     ),
     Part(

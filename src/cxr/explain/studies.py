@@ -1,0 +1,92 @@
+"""Where the study classifier looks, by the fold that never saw the patient."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from cxr.data.lung_views import CROP, CROP_AND_MASK, Lung, lung_of, see_lungs
+from cxr.evaluation.run_files import RunFiles
+from cxr.explain.cam import grad_cam
+from cxr.explain.chosen import Looked, choose
+from cxr.explain.lime import lime_heat
+from cxr.faults import DataFault
+from cxr.images.resize import to_cache_size
+from cxr.labels import STUDY_CLASSES
+from cxr.prediction.classify import StudyClassifier
+from cxr.profiles import settings_of
+
+STUDIES = "studies"
+METHODS = {"Grad-CAM": grad_cam, "LIME": lime_heat}
+
+
+class StudyHeat(NamedTuple):
+    """What speaks for the likeliest class of N pictures, in the frame of the cache."""
+
+    maps: np.ndarray  # float32 [N x S x S] in 0..1
+    found: np.ndarray  # int [N], index of that class
+
+
+def untrained_folds(files: RunFiles, looked: Looked) -> list[int]:
+    """Folds of these pictures whose classifier is not there."""
+    folds = sorted(looked.images["fold"].unique())
+    return [int(fold) for fold in folds if not (files.places.model(STUDIES, fold) / "run.json").is_file()]
+
+
+def study_heat(files: RunFiles, looked: Looked, method: Callable[..., np.ndarray] = grad_cam) -> StudyHeat:
+    """Heat by `grad_cam` or `lime_heat`, called with a network, pixels and targets.
+
+    Raises DataFault where the classifier of a fold is not trained.
+    """
+    lacking = untrained_folds(files, looked)
+    if lacking:
+        folder = files.places.model(STUDIES, lacking[0])
+        raise DataFault(f"{folder}: the study classifier of this fold is not trained; run 09_classify_studies")
+    side, view = looked.pixels.shape[-1], settings_of(files.profile, STUDIES).lungs
+    heat, found = np.zeros(looked.pixels.shape, np.float32), np.zeros(len(looked.images), int)
+    for fold, rows in looked.images.groupby("fold").groups.items():
+        classifier = StudyClassifier(files.places.model(STUDIES, fold))
+        lungs = [lung_of(looked.lungs[row], files.profile.lungs) for row in rows]
+        seen = [see_lungs(looked.pixels[row], lung, view) for row, lung in zip(rows, lungs, strict=True)]
+        pixels = np.stack([to_cache_size(one, classifier.size) for one in seen])
+        scores = classifier.view(list(looked.images["image_id"].loc[rows]), pixels, mirrored=False)
+        found[rows] = scores[list(STUDY_CLASSES)].to_numpy().argmax(1)
+        maps = method(classifier.model, pixels, found[rows])
+        heat[rows] = [put_back(one, lung, view, side) for one, lung in zip(maps, lungs, strict=True)]
+    return StudyHeat(heat, found)
+
+
+def put_back(heat: np.ndarray, lung: Lung, view: str, side: int) -> np.ndarray:
+    """Heat of what the model saw, float [s x s], in the frame of the cache [side x side]; 0 where it saw nothing."""
+    if view not in (CROP, CROP_AND_MASK):
+        return cv2.resize(heat, (side, side), interpolation=cv2.INTER_LINEAR)
+    x_min, y_min, x_max, y_max = lung.box_xyxy
+    whole = np.zeros((side, side), np.float32)
+    whole[y_min:y_max, x_min:x_max] = cv2.resize(heat, (x_max - x_min, y_max - y_min), interpolation=cv2.INTER_LINEAR)
+    return whole
+
+
+class Heats(NamedTuple):
+    """One picture with the heat of several methods. `row`: in the images table."""
+
+    row: int
+    words: str
+    maps: dict[str, np.ndarray]  # [S x S] by name
+
+
+def study_heats(files: RunFiles, at_most: int = 6, ids: Sequence[str] = ()) -> list[Heats]:
+    """Grad-CAM and LIME of the study classifier on these images, or on some that are drawn by a hash of their ids.
+
+    Raises DataFault where stage 06 or 09 has left nothing to look at, and for an id that cannot be looked at.
+    """
+    looked = choose(files, at_most, ids)
+    if isinstance(looked, str):
+        raise DataFault(f"nothing to look at: {looked}; run 06_segment_lungs and 09_classify_studies first")
+    answers = {name: study_heat(files, looked, method) for name, method in METHODS.items()}
+    found, heats = answers["Grad-CAM"].found, []
+    for number, image in enumerate(looked.images.itertuples()):
+        class_found, true = STUDY_CLASSES[found[number]], STUDY_CLASSES[looked.true[number]]
+        words = f"{image.image_id}: found {class_found}, in truth {true}"
+        heats.append(Heats(image.row, words, {name: answer.maps[number] for name, answer in answers.items()}))
+    return heats
