@@ -77,12 +77,13 @@ def test_where_nothing_speaks_for_a_class_there_is_no_heat():
 
 @pytest.mark.parametrize("network", [StudyNet("resnet18", 0.2, True), MultiLabelNet("mobilenet_v2", 0.0, 15)])
 def test_our_classifiers_come_back_as_they_were(network):
-    network.train()
+    network.train().features[0].eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     pixels = np.random.default_rng(0).integers(0, 255, (3, SIDE, SIDE), np.uint8)
     heat = grad_cam(network, pixels, np.array([0, 1, 2]))
     assert heat.shape == (3, SIDE, SIDE) and heat.dtype == np.float32 and heat.min() >= 0 and heat.max() <= 1
-    assert network.training and all(parameter.grad is None for parameter in network.parameters())
+    assert network.training and not network.features[0].training, "a frozen layer stays frozen"
+    assert all(parameter.grad is None for parameter in network.parameters())
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert np.allclose(heat, grad_cam(network, pixels, np.array([0, 1, 2])), atol=1e-5)
     assert grad_cam(network, pixels[:0], 0).shape == (0, SIDE, SIDE)
@@ -91,6 +92,8 @@ def test_our_classifiers_come_back_as_they_were(network):
 def test_cells_of_a_grid():
     assert grid_cells(4, 2).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
     assert len(grid_cells(65, 8).unique()) == 64
+    with pytest.raises(DataFault, match="9 cells along 8 pixels make no grid; take 1 to 8"):
+        grid_cells(8, 9)
 
 
 def test_shares_by_hand():
@@ -100,12 +103,49 @@ def test_shares_by_hand():
     masks[:, :, 2:] = True
     shares = heat_shares(heat, masks)
     assert shares[0] == pytest.approx(0.7) and np.isnan(shares[1])
-    assert even_shares(masks).tolist() == [0.5, 0.5]
+    shown = np.ones((2, 4, 4), bool)
+    shown[1, :, :1] = False  # a model that was shown three columns, of which two are inside
+    assert even_shares(masks, shown) == pytest.approx([1 / 2, 2 / 3])
     with pytest.raises(DataFault, match=r"heat maps of \(2, 4, 4\) and masks of \(2, 8, 8\) do not fit"):
         heat_shares(heat, np.zeros((2, 8, 8), bool))
+    for value in (-1, np.nan, np.inf):
+        heat[1, 0, 0] = value
+        with pytest.raises(DataFault, match="negative or not finite"):
+            heat_shares(heat, masks)
 
 
-def test_boxes_are_sheets_of_their_score():
-    heat = box_heat(np.array([[0, 0, 2, 2], [1, 1, 3, 3], [-5, 3, 1, 9]], float), np.array([0.5, 0.25, 1.0]), (4, 4))
-    assert heat.tolist() == [[0.5, 0.5, 0, 0], [0.5, 0.75, 0.25, 0], [0, 0.25, 0.25, 0], [1, 0, 0, 0]]
-    assert box_masks(np.empty((0, 4)), (4, 4)).sum() == 0
+def test_a_share_of_box_heat_is_a_share_of_the_scores():
+    large, small, cut, thin = [0, 0, 4, 2], [0, 2, 1, 3], [3, -9, 9, 1], [1.2, 3, 1.4, 4]
+    heat = box_heat(np.array([large, small], float), np.array([0.8, 0.2]), (4, 4))
+    assert heat[:2].ravel() == pytest.approx([0.8 / 8] * 8) and heat[2].tolist() == pytest.approx([0.2, 0, 0, 0])
+    heat = box_heat(np.array([cut, thin, large], float), np.array([0.5, 0.25, 0.8]), (4, 4))
+    assert heat.sum() == pytest.approx(0.5 + 0.25 + 0.8), "what the border cuts and what is thinner than a pixel too"
+    assert heat[0, 3] == pytest.approx(0.5 + 0.1) and heat[3, 1] == pytest.approx(0.25)
+    assert box_masks(np.array([cut, small], float), (4, 4)).sum() == 2 and not box_masks(np.empty((0, 4)), (4, 4)).any()
+    assert not box_heat(np.array([[9.0, 9, 12, 12]]), np.ones(1), (4, 4)).any(), "a box beside the picture"
+
+
+def test_lime_tells_nothing_of_an_even_picture_and_each_picture_alone(bright):
+    network = Corner()
+    assert not lime_heat(network, bright[:1], 0, cells=4, samples=30).any(), "rounding is no answer"
+    bright[:, ::8] = 90
+    bright[1, LOWER_RIGHT] = 255
+    both = lime_heat(network, bright, np.array([0, 1]), cells=4, samples=60)
+    assert np.array_equal(both[1:], lime_heat(network, bright[1:], 1, cells=4, samples=60))
+    state = torch.random.get_rng_state()
+    lime_heat(network, bright[:1], 0, cells=2, samples=10, seed=7)
+    assert torch.equal(state, torch.random.get_rng_state()), "nobody else's random numbers change"
+
+
+@pytest.mark.parametrize("heat", [grad_cam, lime_heat])
+def test_bad_input_is_one_line(heat, bright):
+    with pytest.raises(DataFault, match="heat of class 2 was asked for; this network has 2 classes: take 0 to 1"):
+        heat(Corner(), bright, np.array([0, 2]))
+    with pytest.raises(DataFault, match="heat of class -1"):
+        heat(Corner(), bright, -1)
+    with pytest.raises(DataFault, match="3 classes for 2 pictures; give one, or one a picture"):
+        heat(Corner(), bright, np.array([0, 1, 1]))
+    broken = Corner()
+    nn.init.constant_(broken.features[1].weight, np.nan)
+    with pytest.raises(DataFault, match="a score of the network is not finite"):
+        heat(broken, bright, 0)

@@ -12,7 +12,7 @@ from cxr.explain.targets import BATCH, Logits, at_rest, batches, to_unit
 from cxr.faults import DataFault
 
 CELLS, SAMPLES = 8, 200  # cells along a side; covered pictures for one answer
-NOISE = 1e-5  # of a logit: float32 alone makes this much, and scaled to its maximum it would look like an answer
+NOISE = 1e-5  # of the largest logit: float32 alone makes this much; scaled to its maximum it would look like an answer
 
 
 def lime_heat(
@@ -32,7 +32,8 @@ def lime_heat(
 
     grid, found = grid_cells(pixels.shape[-1], cells), []
     with at_rest(network) as device, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        method = Lime(Logits(network, targets), interpretable_model=SkLearnRidge(alpha=1.0))
+        logits = Logits(network, targets)
+        method = Lime(logits, interpretable_model=SkLearnRidge(alpha=1.0))
         for batch, wanted in batches(pixels, targets, device):
             for picture, target in zip(batch[:, None], wanted, strict=True):
                 torch.manual_seed(seed)
@@ -44,11 +45,10 @@ def lime_heat(
                     n_samples=samples,
                     perturbations_per_eval=BATCH,
                 )
-                found.append(heat.detach().float().cpu().numpy()[0, 0])
-    if not found:
-        return np.empty((0, *grid.shape), np.float32)
-    heat = np.stack(found)
-    return to_unit(np.where(heat < NOISE, 0, heat))
+                with torch.no_grad():
+                    noise = NOISE * logits(picture).abs().max()
+                found.append(torch.where(heat < noise, 0, heat).detach().float().cpu().numpy()[0, 0])
+    return to_unit(np.stack(found)) if found else np.empty((0, *grid.shape), np.float32)
 
 
 def grid_cells(side: int, cells: int) -> Tensor:

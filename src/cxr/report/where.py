@@ -27,7 +27,7 @@ def where(files: RunFiles) -> list[Html]:
         none = "tables/where.csv is not there. Stage 12 writes it where a model has predicted out of fold"
         return absent(f"Not measured: {found if isinstance(found, str) else none}.")
     rows = read_table(path, WHERE)
-    blocks = [paragraph(_pictures(files, rows)), paragraph(_explained(rows))]
+    blocks = [paragraph(_pictures(files, rows)), paragraph(_explained(files, rows))]
     for place, title in HEADINGS.items():
         part = rows[rows["place"] == place]
         blocks += [heading(title), _table(part)] if len(part) else []
@@ -48,12 +48,18 @@ def _pictures(files: RunFiles, rows: pd.DataFrame) -> str:
     return words + (f" Not looked at, since its networks were not there: {', '.join(missing)}." if missing else "")
 
 
-def _explained(rows: pd.DataFrame) -> str:
+def _explained(files: RunFiles, rows: pd.DataFrame) -> str:
+    """How to read the figures, and what they cannot tell."""
     words = (
         "Heat that is spread evenly over what a model was shown has the share of the area inside (even heat); times is "
         "how many times that a model has. A detector's heat is the scores of its boxes, each spread over its box. "
         "Grad-CAM has the few cells of a network's last layer: of a good map, too, some heat spills over outlines."
     )
+    if files.profile.study.mask_weight > 0:
+        words += (
+            " It follows gradients, and so misses what the study classifier takes from the mask that it predicts "
+            "itself; LIME, in notebooks/explore, sees that too."
+        )
     empty = rows[rows["without_heat"] > 0]
     told = (
         f"{title_of(row.model)} in {row.without_heat:.0f} of {row.images:.0f} ({row.place})"
