@@ -13,7 +13,8 @@ class BestEpoch(EarlyStopping):
     """Stops after `patience` validations without a lower loss, and puts the best one's weights in place at the end."""
 
     def __init__(self, patience: int):
-        super().__init__(f"val_{TOTAL}", patience=patience, mode="min", verbose=False)
+        # with the validation: what comes later may be a checkpoint already
+        super().__init__(f"val_{TOTAL}", patience=patience, mode="min", check_on_train_epoch_end=False)
         self.weights: dict[str, torch.Tensor] = {}
         self.epoch = 0  # counted from 1
 

@@ -18,11 +18,11 @@ from cxr.training.best_epoch import TOTAL, BestEpoch
 from cxr.training.checkpoint import RESUME, training_key
 from cxr.training.losses import Losses
 from cxr.training.metrics_table import MetricsTable
+from cxr.training.plateau import Plateau
 from cxr.training.resume import Checkpoints, Files
 
 FLOOR = 0.05  # of the learning rate, where the cosine ends (paper 004, equation 1)
 SCHEDULES = ("cosine", "constant", "plateau")
-STALLED = 5  # epochs in which the training loss has not fallen: a plateau (ours, paper 002 has "a certain criterion")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
             raise DataFault(f"schedule={self.schedule}: not known; choose one of {', '.join(SCHEDULES)}")
+        if self.schedule == "plateau" and len(self.stages) > 1:
+            raise DataFault(f"schedule=plateau: {len(self.stages)} stages, and it knows no second rate; take cosine")
         if self.patience and self.ema:
             raise DataFault(
                 "patience keeps the weights of one epoch and ema averages all of them; set one of them to 0"
@@ -105,6 +107,7 @@ def fit(
     table = MetricsTable(folder / "metrics.csv", recipe.epochs)
     average = [_weight_average(recipe.ema)] if recipe.ema else []
     best = [BestEpoch(recipe.patience)] if recipe.patience else []
+    plateau = [Plateau()] if recipe.schedule == "plateau" else []
     loaders = [loader for loader in (train, validation) if loader is not None]
     key = training_key(folder, replace(recipe, max_seconds=0))
     checkpoints = Checkpoints(folder / RESUME, key, loaders, table.rows)
@@ -118,7 +121,7 @@ def fit(
         accelerator="auto",
         precision=precision(),
         deterministic="warn",
-        callbacks=[Freezer(recipe.stages), *best, table, *average, checkpoints],
+        callbacks=[Freezer(recipe.stages), *best, *plateau, table, *average, checkpoints],
         plugins=[Files()],
         check_val_every_n_epoch=recipe.validate_every,
         logger=False,
@@ -197,16 +200,11 @@ class Trainee(lightning.LightningModule):
         else:
             raise DataFault(f"optimizer={self.recipe.optimizer}: not known; choose AdamW or SGD")
         if self.recipe.schedule == "plateau":
-            return {"optimizer": optimizer, "lr_scheduler": self._plateau(optimizer)}
+            for group in optimizer.param_groups:
+                group["lr"] = self.recipe.stages[0].lr
+            return {"optimizer": optimizer}
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _plateau(self, optimizer: torch.optim.Optimizer) -> dict:
-        """A tenth of the rate whenever the training loss has not fallen for STALLED epochs."""
-        for group in optimizer.param_groups:
-            group["lr"] = self.recipe.stages[0].lr
-        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=STALLED)
-        return {"scheduler": schedule, "interval": "epoch", "monitor": f"train_{TOTAL}"}
 
     def _rate(self, step: int) -> float:
         """Learning rate of a step: the schedule of the stage that it lies in."""

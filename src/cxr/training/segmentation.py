@@ -38,6 +38,7 @@ CODE = (
     "cxr.training.segmentation",
     "cxr.training.fit",
     "cxr.training.best_epoch",
+    "cxr.training.plateau",
     "cxr.training.losses",
     "cxr.models.segmenters",
     "cxr.models.layers",
