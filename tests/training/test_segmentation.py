@@ -180,6 +180,7 @@ def test_overlap_by_hand():
         "lowest_dice": 0.5,
         "under_segmented": 1,
         "dice_by_source": {"a": 1.0, "b": 0.5},
+        "tested_by_source": {"a": 1, "b": 1},
     }
     truth[1, 2] = 255  # nobody knows whether the four others are lung
     assert score_words(found, pictures_of(truth))["lowest_dice"] == round(2 * 4 / (8 + 4), 4)
@@ -192,7 +193,11 @@ def test_each_structure_has_a_score_of_its_own():
     found[0, :, 3] = 0  # half of the heart
     words = score_words(found, pictures_of(truth))
     assert words["dice"] == words["dice_right"] == words["dice_left"] == 1.0
-    assert words["dice_heart"] == round(2 * 4 / (4 + 8), 4)
+    assert words["dice_heart"] == round(2 * 4 / (4 + 8), 4) and words["jaccard_heart"] == 4 / 8
+    none = np.where(truth == 1, 0, truth)
+    both = score_words(np.concatenate([found, found]), pictures_of(np.concatenate([truth, none])))
+    assert both["tested_heart"] == 2 and both["dice_heart"] == round(2 / 3 / 2, 4), "a heart that is not there is wrong"
+    assert both["tested_right"] == 2 and both["tested_by_source"] == {"a": 1, "b": 1}
 
 
 def write_structures(folder, count):
