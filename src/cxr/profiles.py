@@ -91,7 +91,8 @@ class Lungs:
     weight_decay: float = 1e-4
     entropy_weight: float = 1.0  # of cross entropy
     dice_weight: float = 1.0
-    augmentation: str = "ours"  # one of `cxr.data.lung_augmentations.AUGMENTATIONS`
+    ema: float = 0.0  # decay of the averaged weights; 0 = off
+    augmentation: str = "ours"  # one of `cxr.data.lung_batches.AUGMENTATIONS`
     min_area: float = 0.06  # share of the picture; masks outside of these are rejected
     max_area: float = 0.75
     margin: float = 0.08  # of the lungs' box, added at each side where a model sees that box alone

@@ -44,6 +44,7 @@ def _overlap(record: dict) -> list[Html]:
     rows = [
         ("Dice, mean", number(record.get("dice"))),
         ("Jaccard, mean", number(record.get("jaccard"))),
+        ("Dice, mean, cleaned up", number(record.get("dice_cleaned"))),
         ("Dice, lowest", number(record.get("lowest_dice"))),
         *sources,
         *parts,
