@@ -21,7 +21,9 @@ from cxr.data.prepare import annotate_and_fold, choose_images, convert_training,
 from cxr.data.siim import labelled_images
 from cxr.evaluation.blend import tune_blend
 from cxr.evaluation.run_files import RunFiles
-from cxr.explain.looks import choose, look_where, study_heat, study_heats
+from cxr.explain.chosen import choose
+from cxr.explain.looks import look_where
+from cxr.explain.studies import study_heat, study_heats
 from cxr.faults import DataFault
 from cxr.inputs import has_files, look_at_inputs
 from cxr.kaggle.weights import model_folders
@@ -425,16 +427,13 @@ def check_where_they_look(workspace):
     table = look_where(workspace)
     lungs = table[table["place"] == "lungs"].set_index("model")
     assert list(lungs.index) == ["studies", "yolo", "faster_rcnn", "fused"]
-    assert (
-        (lungs["images"] > 0).all()
-        and lungs["share"].dropna().between(0, 1).all()
-        and lungs["even"].between(0, 1).all()
-    )
+    assert (lungs["images"] > 0).all()
+    # a detector of one epoch may have found nothing at all, and then has no heat
+    assert lungs[["share", "even"]].dropna().stack().between(0, 1).all() and lungs["share"].notna().any()
     # the study classifier sees nothing but the lungs' box, in which its heat must lie
     files = RunFiles(workspace)
     looked = choose(files)
-    heat, _ = study_heat(files, looked)
-    for one, mask in zip(heat, looked.lungs, strict=True):
+    for one, mask in zip(study_heat(files, looked).maps, looked.lungs, strict=True):
         x_min, y_min, x_max, y_max = lung_of(mask, workspace.profile.lungs).box_xyxy
         inside = one[y_min:y_max, x_min:x_max].sum()
         assert inside == pytest.approx(one.sum(), rel=1e-4)
@@ -444,7 +443,7 @@ def check_where_they_look(workspace):
     assert [set(one.maps) for one in heats] == [{"Grad-CAM", "LIME"}] * 2 and "in truth" in heats[0].words
     workspace.places.lungs_table.unlink()
     assert look_where(workspace) is None and not workspace.places.where_table.exists()
-    with pytest.raises(DataFault, match="nothing to look at: stage 06 has left no lung masks"):
+    with pytest.raises(DataFault, match="nothing to look at: there are no lung masks"):
         study_heats(RunFiles(workspace), at_most=2)
 
 
