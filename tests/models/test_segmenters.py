@@ -19,8 +19,8 @@ SMALL = {"unet": 4, "resunet": 4, "resunet_a": 4, "trans_resunet": 4, "fc_densen
 MILLIONS = {
     "unet": 7.76,
     "resunet": 8.22,
-    "resunet_a": 42.83,
-    "trans_resunet": 22.60,
+    "resunet_a": 57.99,
+    "trans_resunet": 5.87,
     "fc_densenet67": 3.46,
     "fc_densenet103": 9.32,
     "unet_vgg16": 23.76,

@@ -5,8 +5,8 @@
 | unet | U-Net of table 4 | 000 | 7.8 M |
 | resunet | ResUNet | 003 | 8.2 M |
 | fc_densenet67, fc_densenet103 | FC-DenseNet | 002 | 3.5 M, 9.3 M |
-| resunet_a | ResUNet-a d6, one task | compared with in 003 | 42.8 M |
-| trans_resunet | TransResUNet | compared with in 003 | 22.6 M |
+| resunet_a | ResUNet-a d6, one task | compared with in 003 | 58.0 M |
+| trans_resunet | TransResUNet | compared with in 003 | 5.9 M |
 | unet_vgg16, unet_densenet121 | U-Net with a library's encoder | compared with in 003 | 23.8 M, 13.6 M |
 
 Each takes pixels [B x 1 x H x W] in 0..255, standardises every picture by itself, and gives logits [B x classes x H x
