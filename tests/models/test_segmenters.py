@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +114,56 @@ def test_what_no_network_is_called_or_has_is_said():
     for name in ("resunet", "resunet_a", "trans_resunet"):
         with pytest.raises(DataFault, match="of width 4 and depth 1 is none"):
             build_segmenter(name, width=4, depth=1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("shape", [(SIZE, SIZE), (2, 3, SIZE, SIZE)])
+def test_pictures_that_are_not_gray_are_one_line(name, shape):
+    with pytest.raises(DataFault, match=rf"shape {' x '.join(map(str, shape))} are no gray pictures") as fault:
+        build_segmenter(name, SMALL.get(name, 0))(torch.zeros(shape))
+    assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_pictures_have_no_probabilities_of_each_class(name):
+    network = build_segmenter(name, SMALL.get(name, 0), classes=4)
+    assert class_probabilities(network, np.empty((0, 9, 9), np.uint8), SIZE).shape == (0, 4, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_mixed_precision_and_channels_last_change_little(name):
+    torch.manual_seed(0)
+    network = build_segmenter(name, SMALL.get(name, 0)).eval()
+    with torch.inference_mode():
+        plain = network(pixels())
+        network.to(memory_format=torch.channels_last)
+        torch.testing.assert_close(network(pixels()), plain, atol=1e-4, rtol=1e-3)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = network(pixels())
+    assert mixed.dtype == torch.bfloat16
+    assert (mixed.float() - plain).abs().mean() < 0.05 * plain.square().mean().sqrt()
+
+
+def test_networks_that_say_nothing_of_lungs_are_one_line():
+    with pytest.raises(DataFault, match=r"classes=0: .* take 1 for lungs, 4 for structures"):
+        build_segmenter("unet", 4, 3, classes=0)
+    network = build_segmenter("unet", 4, 3, classes=3)
+    with pytest.raises(DataFault, match=r"classes of this segmenter: 3, .* right lung, left lung"):
+        lung_probabilities(network, pixels(1)[:, 0].numpy(), 32)
+
+
+def test_a_missing_library_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
+    with pytest.raises(DataFault, match=r"needs segmentation-models-pytorch, .* or take lungs.network=unet"):
+        build_segmenter("unet_densenet121")
+
+
+@pytest.mark.parametrize(("size", "counts"), [(32, [16, 4]), (256, [16, 4]), (512, [4] * 5), (1024, [1] * 20)])
+def test_large_pictures_come_in_smaller_batches(size, counts):
+    network, seen = nn.Conv2d(1, 1, 1), []
+    network.register_forward_pre_hook(lambda _, given: (seen.append(len(given[0])), (given[0].float(),))[1])
+    lung_probabilities(network, np.zeros((20, 32, 32), np.uint8), size)
+    assert seen == counts
 
 
 def test_a_network_of_four_classes_finds_both_lungs():

@@ -7,7 +7,15 @@ from cxr.faults import DataFault
 
 
 def standardise(pixels: Tensor) -> Tensor:
-    """Each picture [B x 1 x H x W] to mean 0 and deviation 1 as float32, channels last; an even one becomes 0."""
+    """Each picture [B x 1 x H x W] to mean 0 and deviation 1 as float32, channels last; an even one becomes 0.
+
+    Raises DataFault for another shape.
+    """
+    if pixels.ndim != 4 or pixels.shape[1] != 1:
+        raise DataFault(
+            f"pixels of shape {' x '.join(map(str, pixels.shape))} are no gray pictures; a segmenter takes "
+            "B x 1 x H x W: keep one channel and put the pictures in a batch"
+        )
     x = pixels.float()
     x = x - x.mean((1, 2, 3), keepdim=True)
     x = x / x.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1.0)

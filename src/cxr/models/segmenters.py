@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from cxr.faults import DataFault
-from cxr.images.lungs import LEFT_LUNG, RIGHT_LUNG
+from cxr.images.lungs import LEFT_LUNG, RIGHT_LUNG, STRUCTURES
 from cxr.images.resize import to_cache_size
 from cxr.models.fc_densenet import BLOCKS, FCDenseNet
 from cxr.models.layers import check_sides, standardise
@@ -29,7 +29,8 @@ from cxr.models.resunet_a import ResUNetA
 from cxr.models.trans_resunet import TransResUNet
 from cxr.models.unet import UNet
 
-BATCH = 16
+BATCH = 16  # pictures at a time, and no more pixels than so many of 256 px have
+PIXELS = BATCH * 256**2
 OWN: dict[str, Callable[..., nn.Module]] = {
     "unet": UNet,
     "resunet": ResUNet,
@@ -46,6 +47,10 @@ def build_segmenter(name: str, width: int = 0, depth: int = 0, classes: int = 1)
 
     Raises DataFault for an unknown name, and where a network has no such choice.
     """
+    if classes < 1:
+        raise DataFault(
+            f"classes={classes}: a segmenter needs an output; take 1 for lungs, {len(STRUCTURES)} for structures"
+        )
     given = {**({"width": width} if width else {}), "classes": classes}
     if name in OWN:
         return OWN[name](**given, **({"depth": depth} if depth else {}))
@@ -73,9 +78,14 @@ class EncoderUNet(nn.Module):
 
     def __init__(self, encoder: str, classes: int = 1):
         super().__init__()
-        # the library takes seconds to import, and nobody else needs it
-        import segmentation_models_pytorch as smp
-
+        try:
+            # the library takes seconds to import, and nobody else needs it
+            import segmentation_models_pytorch as smp
+        except ImportError as error:
+            raise DataFault(
+                f"a U-Net with encoder {encoder} needs segmentation-models-pytorch, which is not there ({error}); "
+                "install requirements.txt, or take lungs.network=unet"
+            ) from error
         self.network = smp.Unet(encoder, encoder_weights=None, in_channels=1, classes=classes)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -88,14 +98,24 @@ def class_probabilities(network: nn.Module, pixels: np.ndarray, size: int) -> np
     """Pictures uint8 [N x S x S] to probabilities float32 [N x classes x size x size], on the network's device."""
     device, found = next(network.parameters()).device, []
     network.eval()
-    for start in range(0, len(pixels), BATCH):
-        small = np.stack([to_cache_size(picture, size) for picture in pixels[start : start + BATCH]])
+    at_a_time = max(1, min(BATCH, PIXELS // size**2))
+    for start in range(0, max(1, len(pixels)), at_a_time):  # of no pictures too, for the number of classes
+        some = [to_cache_size(picture, size) for picture in pixels[start : start + at_a_time]]
+        small = np.array(some, np.uint8).reshape(-1, size, size)
         logits = network(torch.from_numpy(small)[:, None].to(device)).float()
         found.append((logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)).cpu().numpy())
-    return np.concatenate(found) if found else np.empty((0, 1, size, size), np.float32)
+    return np.concatenate(found)
 
 
 def lung_probabilities(network: nn.Module, pixels: np.ndarray, size: int) -> np.ndarray:
-    """Pictures uint8 [N x S x S] to the probability that a pixel is lung, float32 [N x size x size]."""
+    """Pictures uint8 [N x S x S] to the probability that a pixel is lung, float32 [N x size x size].
+
+    Raises DataFault for a network with neither one class nor those of STRUCTURES.
+    """
     found = class_probabilities(network, pixels, size)
+    if found.shape[1] not in (1, len(STRUCTURES)):
+        raise DataFault(
+            f"classes of this segmenter: {found.shape[1]}, which says nothing of lungs; take a network that was built "
+            f"with 1 (lung or not) or {len(STRUCTURES)} ({', '.join(STRUCTURES)})"
+        )
     return found[:, 0] if found.shape[1] == 1 else found[:, RIGHT_LUNG] + found[:, LEFT_LUNG]
