@@ -9,6 +9,7 @@ from cxr.bench.lungs import plain_clean, plain_grow, radiograph
 from cxr.faults import DataFault
 from cxr.images.lungs import (
     LEAST_GROWN,
+    MIRROR,
     UNDER_SEGMENTED,
     check_mask,
     clean_mask,
@@ -17,6 +18,7 @@ from cxr.images.lungs import (
     is_inverted,
     keep_heart,
     lung_box_xyxy,
+    lungs_apart,
     rejection,
 )
 
@@ -48,6 +50,9 @@ def test_clean_up_gives_the_masks_of_scipy():
     for _ in range(50):
         noise = cv2.GaussianBlur(rng.normal(size=(60, 80)).astype(np.float32), (0, 0), rng.uniform(0.5, 4))
         mask = noise > rng.normal(0, noise.std())
+        assert np.array_equal(clean_mask(mask), plain_clean(mask))
+    for _ in range(20):  # many parts of equal size
+        mask = rng.random((20, 30)) > 0.7
         assert np.array_equal(clean_mask(mask), plain_clean(mask))
 
 
@@ -112,11 +117,59 @@ def test_a_deformed_lung_is_counted_above_a_quarter():
 def test_without_the_truth_hulls_and_a_missing_lung_tell():
     both = disc(200, (60, 100, 40), (140, 100, 35))
     assert deformed_share(both) < 0.05
-    assert deformed_share(disc(200, (60, 100, 40))) == pytest.approx(0.5, abs=0.03), "one of two lungs"
+    alone = cv2.ellipse(np.zeros((200, 200), np.uint8), (60, 100), (24, 60), 0, 0, 360, 1, -1) > 0
+    assert deformed_share(alone) == pytest.approx(1 - 1 / (1 + MIRROR), abs=0.03), "the other one is missing"
     notched = both.copy()
     notched[80:120, 60:100] = False  # 40 x 40 of 2 x 4400 or so, open to the middle
     assert deformed_share(notched) == pytest.approx(1600 / 8870, abs=0.03)
     assert np.isnan(deformed_share(np.zeros((10, 10), bool)))
+
+
+def lungs(size=200):
+    """Two half discs over a diaphragm that arches: the outer ends reach lower than the inner corners."""
+    mask = np.zeros((size, size), np.uint8)
+    for centre in (50, 150):
+        cv2.ellipse(mask, (centre, 100), (30, 80), 0, 0, 360, 1, -1)
+    cv2.ellipse(mask, (100, 185), (90, 60), 0, 0, 360, 0, -1)
+    return mask > 0
+
+
+def test_a_lung_of_which_a_third_is_left_shows_beside_the_other():
+    both = lungs()
+    found = both.copy()
+    found[: both[:, :100].sum(1).cumsum().searchsorted(both[:, :100].sum() * 2 / 3), :100] = False
+    assert deformed_share(both) < 0.15
+    assert deformed_share(found, both) == pytest.approx(1 / 3, abs=0.02)
+    assert UNDER_SEGMENTED < deformed_share(found) < 0.4
+
+
+def test_the_space_under_the_diaphragm_is_not_kept_in():
+    both = lungs()
+    between = keep_heart(both) & ~both
+    inner = [np.flatnonzero(both[:, column]).max() for column in (70, 130)]
+    assert between[60:110, 85:115].all(), "the rows between the lungs"
+    assert np.flatnonzero(between.any(1)).max() <= max(inner) < np.flatnonzero(both.any(1)).max() - 10
+    everything = np.maximum.accumulate(both, 1) & np.maximum.accumulate(both[:, ::-1], 1)[:, ::-1]
+    assert everything[inner[0] + 10 :].sum() > both[inner[0] + 10 :].sum(), "rows filled up would reach below"
+
+
+def test_lungs_that_grew_together_are_two_and_pieces_of_one_are_one():
+    both = lungs()
+    left, right = lungs_apart(both)
+    assert left[:, :100].sum() == left.sum() and right[:, 100:].sum() == right.sum()
+    joined = both.copy()
+    joined[90:94, 60:140] = True
+    left, right = lungs_apart(joined)
+    assert np.array_equal(left | right, joined) and not left[:, 100:].any() and not right[:, :99].any()
+    assert deformed_share(joined) < UNDER_SEGMENTED
+    assert (keep_heart(joined) & ~joined)[60:80, 90:110].all()
+    pieces = both.copy()
+    pieces[:, 100:] = pieces[70:80] = False
+    assert len(lungs_apart(pieces)) == 1 and np.array_equal(keep_heart(pieces), pieces)
+    assert lungs_apart(np.zeros((8, 8), bool)) == []
+    pixel = np.zeros((8, 8), bool)
+    pixel[4, 4] = True
+    assert len(lungs_apart(pixel)) == 1 and np.array_equal(keep_heart(pixel), pixel) and deformed_share(pixel) > 0
 
 
 @pytest.mark.parametrize(
@@ -151,4 +204,9 @@ def test_real_masks_are_sound(realdata):
     assert not any(is_inverted(mask) for mask in lungs)
     shares = np.array([deformed_share(clean_mask(mask)) for mask in lungs])
     assert np.median(shares) < 0.1 and shares.max() < UNDER_SEGMENTED, "what people drew is not deformed"
-    assert all(keep_heart(mask).sum() >= mask.sum() for mask in lungs)
+    assert all(len(lungs_apart(clean_mask(mask))) == 2 for mask in lungs)
+    for mask in map(clean_mask, lungs):
+        kept = keep_heart(mask)
+        assert (kept >= mask).all() and kept.mean() < 1.6 * mask.mean()
+    without = [mask & (lungs_apart(mask)[0] == 0) for mask in map(clean_mask, lungs)]
+    assert min(map(deformed_share, without)) > UNDER_SEGMENTED, "a lung that is missing shows"

@@ -1,4 +1,4 @@
-"""Connected parts of masks bool [H x W], what lies enclosed in them, and squares moved over them; nothing about lungs.
+"""Connected parts of masks bool [H x W], what lies enclosed in them, and where their rows end; nothing about lungs.
 
 Parts are joined over the four sides of a pixel. OpenCV labels them in a millisecond at 1024 px but needs fifteen more
 for their statistics, so areas and boxes are counted here.
@@ -56,23 +56,6 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
     framed = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     cv2.floodFill(framed, None, (0, 0), 2, flags=4)
     return framed[1:-1, 1:-1] != 2
-
-
-def dilate(mask: np.ndarray, reach: tuple[int, int]) -> np.ndarray:
-    """So many dilations by a 3x3 square, up and down and sideways: one by the rectangle of that reach."""
-    return cv2.dilate(mask.astype(np.uint8), _rectangle(reach)).astype(bool)
-
-
-def close(mask: np.ndarray, reach: tuple[int, int]) -> np.ndarray:
-    """The closing by that rectangle. The border of the picture is no background: it eats nothing."""
-    y, x = reach
-    framed = cv2.copyMakeBorder(mask.astype(np.uint8), y, y, x, x, cv2.BORDER_REPLICATE)
-    closed = cv2.erode(cv2.dilate(framed, _rectangle(reach)), _rectangle(reach))
-    return closed[y : y + mask.shape[0], x : x + mask.shape[1]].astype(bool)
-
-
-def _rectangle(reach: tuple[int, int]) -> np.ndarray:
-    return np.ones((2 * reach[0] + 1, 2 * reach[1] + 1), np.uint8)
 
 
 def row_ends(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
