@@ -6,7 +6,7 @@ import pytest
 from cxr.bench.lungs import plain_patches, radiograph
 from cxr.faults import DataFault
 from cxr.images.lungs import clean_mask
-from cxr.images.patches import draw_patches, mean_map, put_together
+from cxr.images.patches import coverage, draw_patches, mean_map, place_back, put_together
 
 
 def test_patches_are_those_of_a_plain_loop_and_the_same_for_a_seed():
@@ -61,3 +61,34 @@ def test_a_picture_without_lungs_or_with_another_mask_is_refused():
         draw_patches(picture, np.zeros((8, 8), bool), seed=0)
     with pytest.raises(DataFault, match=r"a mask of \(4, 8\) does not fit a picture of \(8, 8\); resize it first"):
         draw_patches(picture, np.ones((4, 8), bool), seed=0)
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_numbers_of_patches_as_a_map_against_a_direct_loop(size):
+    rng = np.random.default_rng(2)
+    values, centres = rng.random(40), rng.integers(0, (20, 30), (40, 2))
+    total, count = np.zeros((20, 30)), np.zeros((20, 30), int)
+    for value, (row, column) in zip(values, centres, strict=True):
+        top, left = row - size // 2, column - size // 2
+        total[max(0, top) : top + size, max(0, left) : left + size] += value
+        count[max(0, top) : top + size, max(0, left) : left + size] += 1
+    assert np.array_equal(coverage(centres, size, (20, 30)), count) and (count == 0).any() and count.max() > 1
+    found = place_back(values, centres, size, (20, 30))
+    assert found.dtype == np.float32 and (found[count == 0] == 0).all()
+    assert np.allclose(found, total / np.maximum(count, 1), atol=1e-6)
+    flat = np.repeat(values[:, None, None], size, 1).repeat(size, 2)
+    assert np.allclose(found, mean_map(flat, centres, (20, 30)), atol=1e-6)
+
+
+def test_a_mean_stays_between_the_numbers():
+    centres = np.random.default_rng(3).integers(0, 64, (100, 2))
+    assert set(np.unique(place_back(np.full(100, 0.1), centres, 9, (64, 64)))) == {0, np.float32(0.1)}
+    assert not place_back(np.zeros(0), np.zeros((0, 2), int), 9, (8, 8)).any()
+
+
+@pytest.mark.parametrize(
+    "values, words", [([0.5], r"\(1,\)"), ([0.5, np.nan], r"\(2,\)"), ([[0.5], [0.5]], r"\(2, 1\)")]
+)
+def test_numbers_that_do_not_fit_the_patches_are_refused(values, words):
+    with pytest.raises(DataFault, match=f"2 patches need as many finite numbers, here is {words}; one a patch"):
+        place_back(values, np.zeros((2, 2), int), 3, (8, 8))

@@ -53,12 +53,41 @@ def put_together(maps: np.ndarray, centres: np.ndarray, shape: tuple[int, int]) 
     size = maps.shape[-1]
     before = size // 2
     total = np.zeros((shape[0] + size, shape[1] + size), np.float32)
-    count = np.zeros(total.shape, np.int32)
     for one, (row, column) in zip(np.asarray(maps, np.float32), centres, strict=True):
         total[row : row + size, column : column + size] += one
-        count[row : row + size, column : column + size] += 1
-    inside = slice(before, before + shape[0]), slice(before, before + shape[1])
-    return total[inside], count[inside]
+    return total[before : before + shape[0], before : before + shape[1]], coverage(centres, size, shape)
+
+
+def coverage(centres: np.ndarray, size: int, shape: tuple[int, int]) -> np.ndarray:
+    """How many patches of `size` px cover each pixel, int32 [H x W]: K_i of equation 5."""
+    return _spread(np.ones(len(centres), np.int32), centres, size, shape)
+
+
+def place_back(values: np.ndarray, centres: np.ndarray, size: int, shape: tuple[int, int]) -> np.ndarray:
+    """A number a patch, such as its class probability, as a map: the mean over the patches that cover a pixel.
+
+    values: float [K], finite; float32 [H x W] comes back, 0 where no patch fell. Raises DataFault for other values.
+    """
+    values = np.asarray(values, float)
+    if values.shape != (len(centres),) or not np.isfinite(values).all():
+        raise DataFault(f"{len(centres)} patches need as many finite numbers, here is {values.shape}; one a patch")
+    count = coverage(centres, size, shape)
+    if not len(values):
+        return np.zeros(shape, np.float32)
+    mean = _spread(values, centres, size, shape) / np.maximum(count, 1)
+    # a mean lies between the values; sums of differences may leave that by a rounding
+    return np.where(count > 0, mean.clip(values.min(), values.max()), 0).astype(np.float32)
+
+
+def _spread(values: np.ndarray, centres: np.ndarray, size: int, shape: tuple[int, int]) -> np.ndarray:
+    """The sum of the values of all patches over each pixel: four corners a patch, then sums along both axes."""
+    before = size // 2
+    corners = np.zeros((shape[0] + size + 1, shape[1] + size + 1), values.dtype)
+    rows, columns = np.asarray(centres, int).reshape(-1, 2).T
+    for down, right, sign in ((0, 0, 1), (size, 0, -1), (0, size, -1), (size, size, 1)):
+        np.add.at(corners, (rows + down, columns + right), sign * values)
+    total = corners.cumsum(0, dtype=values.dtype).cumsum(1, dtype=values.dtype)
+    return total[before : before + shape[0], before : before + shape[1]]
 
 
 def mean_map(maps: np.ndarray, centres: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
