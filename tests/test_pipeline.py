@@ -16,9 +16,12 @@ import pandas as pd
 import pytest
 
 from cxr.ablations import command as ablations
+from cxr.data.lung_views import lung_of
 from cxr.data.prepare import annotate_and_fold, choose_images, convert_training, load_training
 from cxr.data.siim import labelled_images
 from cxr.evaluation.blend import tune_blend
+from cxr.evaluation.run_files import RunFiles
+from cxr.explain.looks import choose, look_where, study_heat, study_heats
 from cxr.faults import DataFault
 from cxr.inputs import has_files, look_at_inputs
 from cxr.kaggle.weights import model_folders
@@ -412,9 +415,37 @@ def test_models_that_look_at_lungs_alone_train_and_predict(good, tmp_path, capsy
     assert "models/lungs" in [
         str(path.relative_to(workspace.places.root)) for path in model_folders(workspace.places.root)
     ]
+    check_where_they_look(workspace)
     shutil.rmtree(workspace.places.lungs_model)
     with pytest.raises(DataFault, match="no lung segmenter, and a model of this run looks at lungs alone"):
         submit_run(workspace)
+
+
+def check_where_they_look(workspace):
+    table = look_where(workspace)
+    lungs = table[table["place"] == "lungs"].set_index("model")
+    assert list(lungs.index) == ["studies", "yolo", "faster_rcnn", "fused"]
+    assert (
+        (lungs["images"] > 0).all()
+        and lungs["share"].dropna().between(0, 1).all()
+        and lungs["even"].between(0, 1).all()
+    )
+    # the study classifier sees nothing but the lungs' box, in which its heat must lie
+    files = RunFiles(workspace)
+    looked = choose(files)
+    heat, _ = study_heat(files, looked)
+    for one, mask in zip(heat, looked.lungs, strict=True):
+        x_min, y_min, x_max, y_max = lung_of(mask, workspace.profile.lungs).box_xyxy
+        inside = one[y_min:y_max, x_min:x_max].sum()
+        assert inside == pytest.approx(one.sum(), rel=1e-4)
+    page = write_report(workspace).read_text()
+    assert "Grad-CAM of the likeliest class" in page and "over a quarter of the lungs wrong" in page
+    heats = study_heats(files, at_most=2)
+    assert [set(one.maps) for one in heats] == [{"Grad-CAM", "LIME"}] * 2 and "in truth" in heats[0].words
+    workspace.places.lungs_table.unlink()
+    assert look_where(workspace) is None and not workspace.places.where_table.exists()
+    with pytest.raises(DataFault, match="nothing to look at: stage 06 has left no lung masks"):
+        study_heats(RunFiles(workspace), at_most=2)
 
 
 @dataclass(frozen=True)

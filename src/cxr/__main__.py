@@ -25,6 +25,7 @@ COMMANDS = {
     "rehearse": ("cxr.kaggle.rehearsal.run", "run the built Kaggle kernel here as Kaggle would"),
     "bench": ("cxr.bench.run", "time what is claimed to be fast beside the usual way"),
     "ablations": ("cxr.ablations.command", "train with other choices and show what each is worth"),
+    "lungs": ("cxr.ablations.lungs", "compare lung segmenters on folders of masks"),
     "run": ("cxr.run_notebook", "run one numbered notebook as a stage"),
     "stamp": ("cxr.stamps", "find out which stages are out of date"),
     "summary": ("cxr.summary", "show where the last run's submission and scores lie"),

@@ -86,8 +86,13 @@ class Lungs:
     epochs: int = 50
     batch: int = 8
     lr: float = 0.001
+    schedule: str = "cosine"  # of the rate; constant, or plateau: a tenth whenever the training loss stalls
+    patience: int = 0  # epochs without a lower loss on a tenth of the training patients, then the best epoch's weights
     weight_decay: float = 1e-4
-    dice_weight: float = 1.0  # beside cross entropy
+    entropy_weight: float = 1.0  # of cross entropy
+    dice_weight: float = 1.0
+    ema: float = 0.0  # decay of the averaged weights; 0 = off
+    augmentation: str = "ours"  # one of `cxr.data.lung_batches.AUGMENTATIONS`
     min_area: float = 0.06  # share of the picture; masks outside of these are rejected
     max_area: float = 0.75
     margin: float = 0.08  # of the lungs' box, added at each side where a model sees that box alone

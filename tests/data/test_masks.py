@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from cxr.data.lung_batches import LungImages, lung_augmentation, lung_loader
+from cxr.data.lung_batches import LungImages, find_augmentation, lung_augmentation, lung_loader
 from cxr.data.mask_sets.kaggle_lungs import read_lung_masks
 from cxr.data.mask_sets.parts import Part, load_part
 from cxr.data.masks import load_pairs, read_masks, shrink, write_mask
@@ -158,3 +158,25 @@ def test_real_masks_cover_a_plausible_share(realdata):
     assert paths, "the Shenzhen masks"
     for path in paths:
         assert 0.1 < load_part(Part(str(path))).mean() < 0.6
+
+
+@pytest.mark.parametrize("name", ["unet_hrnet", "resunet_ensemble"])
+def test_a_papers_augmentation_moves_picture_and_mask_together(name):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:44, 24:40] = 1
+    augment, overlaps, moved = find_augmentation(name)(1, False), [], 0
+    for _ in range(20):
+        found = augment(image=mask * 200, mask=mask)
+        bright, drawn = found["image"] > 60, found["mask"] > 0
+        moved += bool((drawn != (mask > 0)).any())
+        if drawn.any():
+            overlaps.append((bright & drawn).sum() / drawn.sum())
+    assert moved >= 19 and np.median(overlaps) > 0.9, "blur and noise cost a little at the border"
+
+
+def test_no_paper_flips_where_sides_are_told_apart():
+    sides = find_augmentation("resunet_ensemble")(1, True)
+    assert not [part for part in sides.transforms if type(part).__name__ == "HorizontalFlip"]
+    assert find_augmentation("none")(1, False) is None
+    with pytest.raises(DataFault, match="lungs.augmentation=wild: not known; choose one of ours, none, unet_hrnet"):
+        find_augmentation("wild")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -6,11 +7,15 @@ import pandas as pd
 import pytest
 import torch
 
+from cxr.faults import DataFault
 from cxr.models.unet import UNet
 from cxr.prediction.segment import LungSegmenter
+from cxr.profiles import Lungs
+from cxr.training import segmentation
 from cxr.training.losses import class_weights, lung_losses, structure_losses
+from cxr.training.lung_recipes import PAPERS
 from cxr.training.runs import load_state
-from cxr.training.segmentation import LungPictures, score_words, train_lungs
+from cxr.training.segmentation import LungPictures, score_words, segment, train_lungs, train_segmenter
 from cxr.workspace import open_workspace, write_json
 
 SLUG = "chest-xray-masks-and-labels"
@@ -178,11 +183,59 @@ def test_overlap_by_hand():
         "dice": 0.75,
         "jaccard": round((1 + 1 / 3) / 2, 4),
         "lowest_dice": 0.5,
+        "dice_cleaned": 0.75,
         "under_segmented": 1,
         "dice_by_source": {"a": 1.0, "b": 0.5},
+        "tested_by_source": {"a": 1, "b": 1},
     }
     truth[1, 2] = 255  # nobody knows whether the four others are lung
     assert score_words(found, pictures_of(truth))["lowest_dice"] == round(2 * 4 / (8 + 4), 4)
+
+
+def test_a_speck_counts_until_masks_are_cleaned_up():
+    truth = np.zeros((1, 12, 12), np.uint8)
+    truth[0, 1:9, 1:4] = truth[0, 1:9, 7:10] = 1  # two lungs of 24 cells
+    found = truth.copy()
+    found[0, 11, 11] = 1
+    words = score_words(found, pictures_of(truth))
+    assert words["dice"] == round(2 * 48 / (48 + 49), 4) and words["dice_cleaned"] == 1.0
+
+
+def some_pictures(count):
+    rng = np.random.default_rng(0)
+    masks = np.zeros((count, 32, 32), np.uint8)
+    masks[:, 8:24, 6:13] = masks[:, 8:24, 19:26] = 1
+    names = [f"p{n}" for n in range(count)]
+    pairs = pd.DataFrame({"image_id": names, "patient_id": names, "source": "a"})
+    return LungPictures(pairs, (rng.integers(120, 200, masks.shape) - 80 * masks).astype(np.uint8), masks)
+
+
+def test_patience_looks_for_the_best_epoch_on_patients_set_aside(tmp_path, monkeypatch):
+    seen = []
+    real = segmentation.lung_loader
+    monkeypatch.setattr(segmentation, "lung_loader", lambda ids, *rest: seen.append(ids) or real(ids, *rest))
+    s = Lungs(width=4, depth=3, size=32, epochs=3, batch=4, lr=0.01, patience=3)
+    _, record = train_segmenter(s, some_pictures(20), some_pictures(2), tmp_path, np.inf)
+    assert [len(ids) for ids in seen] == [18, 2] and not set(seen[0]) & set(seen[1]), "a tenth of 20 patients"
+    assert 1 <= record["best_epoch"] <= 3 and "val_total" in pd.read_csv(tmp_path / "metrics.csv")
+    with pytest.raises(DataFault, match="lungs.patience=3: one patient cannot be learned from and validated on"):
+        train_segmenter(s, some_pictures(1), None, tmp_path, np.inf)
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_the_papers_train_as_they_say(tmp_path, paper):
+    pictures = some_pictures(12)
+    if PAPERS[paper].structures:
+        pictures.masks[:, :, 16:] *= 3
+        pictures.masks[:, :, :16] *= 2
+    s = replace(PAPERS[paper], width=4, size=32, epochs=2, batch=4)
+    network, record = train_segmenter(s, pictures, None, tmp_path, np.inf)
+    table = pd.read_csv(tmp_path / "metrics.csv")
+    assert record["epochs"] == 2 and segment(network, s, pictures.pixels).shape == (12, 32, 32)
+    if paper == "unet_hrnet":  # Dice alone, at one rate
+        assert np.allclose(table["train_total"], table["train_dice"], atol=1e-4) and set(table["lr"]) == {0.005}
+    if paper == "patch_vote":  # cross entropy alone
+        assert np.allclose(table["train_total"], table["train_entropy"], atol=1e-4) and set(table["lr"]) == {1e-4}
 
 
 def test_each_structure_has_a_score_of_its_own():
@@ -192,7 +245,11 @@ def test_each_structure_has_a_score_of_its_own():
     found[0, :, 3] = 0  # half of the heart
     words = score_words(found, pictures_of(truth))
     assert words["dice"] == words["dice_right"] == words["dice_left"] == 1.0
-    assert words["dice_heart"] == round(2 * 4 / (4 + 8), 4)
+    assert words["dice_heart"] == round(2 * 4 / (4 + 8), 4) and words["jaccard_heart"] == 4 / 8
+    none = np.where(truth == 1, 0, truth)
+    both = score_words(np.concatenate([found, found]), pictures_of(np.concatenate([truth, none])))
+    assert both["tested_heart"] == 2 and both["dice_heart"] == round(2 / 3 / 2, 4), "a heart that is not there is wrong"
+    assert both["tested_right"] == 2 and both["tested_by_source"] == {"a": 1, "b": 1}
 
 
 def write_structures(folder, count):

@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from cxr.data.paper_augmentations import resunet_ensemble, unet_hrnet
+from cxr.faults import DataFault
+
 
 class LungImages(Dataset):
     """Pictures with lung masks, held in memory.
@@ -58,11 +61,38 @@ def lung_augmentation(seed: int, sides: bool = False) -> A.Compose:
     )
 
 
+def no_augmentation(seed: int, sides: bool = False) -> None:
+    """Pictures as they are."""
+    return None
+
+
+AUGMENTATIONS: dict[str, Callable[[int, bool], A.Compose | None]] = {
+    "ours": lung_augmentation,
+    "none": no_augmentation,
+    "unet_hrnet": unet_hrnet,
+    "resunet_ensemble": resunet_ensemble,
+}
+
+
+def find_augmentation(name: str) -> Callable[[int, bool], A.Compose | None]:
+    """One of AUGMENTATIONS; DataFault for another name."""
+    if name not in AUGMENTATIONS:
+        raise DataFault(f"lungs.augmentation={name}: not known; choose one of {', '.join(AUGMENTATIONS)}")
+    return AUGMENTATIONS[name]
+
+
 def lung_loader(
-    ids: list[str], pixels: np.ndarray, masks: np.ndarray, batch: int, seed: int, training: bool, sides: bool = False
+    ids: list[str],
+    pixels: np.ndarray,
+    masks: np.ndarray,
+    batch: int,
+    seed: int,
+    training: bool,
+    sides: bool = False,
+    augmentation: str = "ours",
 ) -> DataLoader:
     """Batches of LungImages: shuffled and augmented for training, in the given order otherwise."""
-    dataset = LungImages(ids, pixels, masks, lung_augmentation(seed, sides) if training else None)
+    dataset = LungImages(ids, pixels, masks, find_augmentation(augmentation)(seed, sides) if training else None)
     generator = torch.Generator().manual_seed(seed)
     # a last batch of one picture would break batch normalisation
     return DataLoader(

@@ -4,7 +4,7 @@ import pandas as pd
 
 from cxr.evaluation.lungs import masks_by_class
 from cxr.evaluation.run_files import RunFiles, read_json
-from cxr.figures.segmenters import dice_by_share
+from cxr.figures.segmenters import dice_by_network, dice_by_share
 from cxr.report.page import Html, Number, absent, estimate, figure, heading, number, paragraph, table
 from cxr.report.results import gain_blocks, measured
 from cxr.tables import read_csv
@@ -31,7 +31,11 @@ def lungs(files: RunFiles) -> list[Html]:
 
 
 def _overlap(record: dict) -> list[Html]:
-    sources = [(f"Dice, {name}", number(value)) for name, value in (record.get("dice_by_source") or {}).items()]
+    tested = record.get("tested_by_source") or {}
+    sources = [
+        (f"Dice, {name}{f' ({tested[name]})' if name in tested else ''}", number(value))
+        for name, value in (record.get("dice_by_source") or {}).items()
+    ]
     parts = [
         (f"Dice, {name}", number(record[f"dice_{name}"]))
         for name in ("right", "left", "heart")
@@ -40,6 +44,7 @@ def _overlap(record: dict) -> list[Html]:
     rows = [
         ("Dice, mean", number(record.get("dice"))),
         ("Jaccard, mean", number(record.get("jaccard"))),
+        ("Dice, mean, cleaned up", number(record.get("dice_cleaned"))),
         ("Dice, lowest", number(record.get("lowest_dice"))),
         *sources,
         *parts,
@@ -90,6 +95,7 @@ def _segmenters(files: RunFiles) -> list[Html]:
     blocks = [table(NETWORK_COLUMNS, [_network_row(row) for row in found["networks"]])]
     words = "p: paired Wilcoxon test against the first network, by patient; Holm: corrected for their number."
     blocks.append(paragraph(words))
+    blocks += _boxes(files)
     shares = [(f"{row['share']:.0%}", Number(row["n"]), _dice(row)) for row in found["shares"]]
     blocks += [heading("with less data"), table(["of the patients", "tested", "Dice"], shares)]
     blocks.append(figure(dice_by_share(found["shares"]), "Mean Dice over the share of patients to learn from."))
@@ -99,6 +105,16 @@ def _segmenters(files: RunFiles) -> list[Html]:
         heading("from one data set on another"),
         table(["trained on", "tested on", "tested", "Dice"], sets),
     ]
+
+
+def _boxes(files: RunFiles) -> list[Html]:
+    path = files.places.tables / "segmenters.csv"
+    if not path.is_file():
+        return []  # measured elsewhere, and only the tables were brought here
+    singles = read_csv(path, ["compared", "name", "dice"])
+    networks = singles[singles["compared"] == "networks"].groupby("name", sort=False)
+    dice = {name: group["dice"].to_numpy() for name, group in networks}
+    return [figure(dice_by_network(dice), "Dice of every tested picture by network.")]
 
 
 NETWORK_COLUMNS = ["network", "parameters", "tested", "Dice", "Jaccard", "difference", "p", "p, Holm"]

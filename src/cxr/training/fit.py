@@ -14,12 +14,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cxr.faults import DataFault
+from cxr.training.best_epoch import TOTAL, BestEpoch
 from cxr.training.checkpoint import RESUME, training_key
 from cxr.training.losses import Losses
 from cxr.training.metrics_table import MetricsTable
+from cxr.training.plateau import Plateau
 from cxr.training.resume import Checkpoints, Files
 
 FLOOR = 0.05  # of the learning rate, where the cosine ends (paper 004, equation 1)
+SCHEDULES = ("cosine", "constant", "plateau")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. In each stage the rate rises linearly for a share of the steps and falls by half a cosine."""
+    """How to train. In each stage the rate rises linearly for a share of the steps and falls by half a cosine.
+
+    schedule: `cosine`; `constant`; or `plateau`, a tenth whenever the training loss stalls (one stage, no warm-up).
+    patience: 0 keeps the last epoch's weights; more stops after so many validations without a lower loss and keeps the
+    best one's, which must not be validated on the pictures that the network is then scored on.
+    """
 
     stages: tuple[Stage, ...]
     seed: int
@@ -48,6 +56,18 @@ class Recipe:
     ema: float = 0.0
     max_seconds: float = math.inf
     validate_every: int = 1  # epochs
+    schedule: str = "cosine"
+    patience: int = 0  # validations
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise DataFault(f"schedule={self.schedule}: not known; choose one of {', '.join(SCHEDULES)}")
+        if self.schedule == "plateau" and len(self.stages) > 1:
+            raise DataFault(f"schedule=plateau: {len(self.stages)} stages, and it knows no second rate; take cosine")
+        if self.patience and self.ema:
+            raise DataFault(
+                "patience keeps the weights of one epoch and ema averages all of them; set one of them to 0"
+            )
 
     @property
     def epochs(self) -> int:
@@ -72,18 +92,22 @@ def fit(
     recipe: Recipe,
     folder: Path,
 ) -> dict:
-    """Train `network` in place and write `metrics.csv`, a row an epoch. Returns {'epochs', 'seconds', 'clock_bound'}.
+    """Train `network` in place and write `metrics.csv`, a row an epoch. Returns {'epochs', 'seconds', 'clock_bound'},
+    with `patience` also 'best_epoch'.
 
-    The last epoch's weights are kept (averaged ones with `ema`), not the best validation epoch's: out-of-fold scores
-    then owe nothing to a choice made on the same fold. A non-finite loss raises DataFault naming the losses and the
-    images. A training that was killed in this folder goes on after its last checkpoint, to the same weights as without
-    the kill, and says so in `resumed_after_epoch`; `max_seconds` are those of this call.
+    The last epoch's weights are kept (averaged ones with `ema`), not the best validation epoch's unless the recipe has
+    `patience`: out-of-fold scores then owe nothing to a choice made on the same fold. A non-finite loss raises
+    DataFault naming the losses and the images. A training that was killed in this folder goes on after its last
+    checkpoint, to the same weights as without the kill, and says so in `resumed_after_epoch`; `max_seconds` are those
+    of this call.
     """
     quiet_lightning()
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     folder.mkdir(parents=True, exist_ok=True)
     table = MetricsTable(folder / "metrics.csv", recipe.epochs)
     average = [_weight_average(recipe.ema)] if recipe.ema else []
+    best = [BestEpoch(recipe.patience)] if recipe.patience else []
+    plateau = [Plateau()] if recipe.schedule == "plateau" else []
     loaders = [loader for loader in (train, validation) if loader is not None]
     key = training_key(folder, replace(recipe, max_seconds=0))
     checkpoints = Checkpoints(folder / RESUME, key, loaders, table.rows)
@@ -97,7 +121,7 @@ def fit(
         accelerator="auto",
         precision=precision(),
         deterministic="warn",
-        callbacks=[Freezer(recipe.stages), table, *average, checkpoints],
+        callbacks=[Freezer(recipe.stages), *best, *plateau, table, *average, checkpoints],
         plugins=[Files()],
         check_val_every_n_epoch=recipe.validate_every,
         logger=False,
@@ -112,8 +136,15 @@ def fit(
     trainer.fit(trainee, train, validation, ckpt_path=checkpoints.file, weights_only=True)
     network.cpu().eval().requires_grad_(True)
     done = len(table.rows)
-    resumed = {"resumed_after_epoch": checkpoints.resumed_after} if checkpoints.resumed_after else {}
-    return {"epochs": done, "seconds": round(table.seconds, 1), "clock_bound": done < recipe.epochs, **resumed}
+    more = {"resumed_after_epoch": checkpoints.resumed_after} if checkpoints.resumed_after else {}
+    more |= {"best_epoch": best[0].epoch} if best else {}
+    early = bool(best) and best[0].stopped_early
+    return {
+        "epochs": done,
+        "seconds": round(table.seconds, 1),
+        "clock_bound": done < recipe.epochs and not early,
+        **more,
+    }
 
 
 def precision() -> str:
@@ -139,13 +170,15 @@ class Trainee(lightning.LightningModule):
                 f"loss {', '.join(bad)} is not finite on images {', '.join(batch['image_id'])}; "
                 "lower the learning rate or look at these images"
             )
+        total = sum(self.recipe.loss_weights.get(name, 1.0) * value for name, value in named.items())
+        shown = {**named, TOTAL: total} if self.recipe.patience or self.recipe.schedule == "plateau" else named
         self.log_dict(
-            {f"{prefix}_{name}": value for name, value in named.items()},
+            {f"{prefix}_{name}": value for name, value in shown.items()},
             on_step=False,
             on_epoch=True,
             batch_size=len(batch["image_id"]),
         )
-        return sum(self.recipe.loss_weights.get(name, 1.0) * value for name, value in named.items())
+        return total
 
     def training_step(self, batch: dict, _: int) -> Tensor:
         return self._step(batch, "train")
@@ -166,6 +199,10 @@ class Trainee(lightning.LightningModule):
             optimizer = torch.optim.AdamW(groups, lr=1.0)
         else:
             raise DataFault(f"optimizer={self.recipe.optimizer}: not known; choose AdamW or SGD")
+        if self.recipe.schedule == "plateau":
+            for group in optimizer.param_groups:
+                group["lr"] = self.recipe.stages[0].lr
+            return {"optimizer": optimizer}
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -174,6 +211,8 @@ class Trainee(lightning.LightningModule):
         for stage in self.recipe.stages:
             steps = stage.epochs * self.steps_an_epoch
             if step < steps or stage is self.recipe.stages[-1]:
+                if self.recipe.schedule == "constant":
+                    return stage.lr
                 return stage.lr * rate(step, round(self.recipe.warmup_fraction * steps), steps)
             step -= steps
         raise ValueError("a recipe needs at least one stage")

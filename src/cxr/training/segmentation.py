@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from cxr.data.draw import hold_out
 from cxr.data.external import refuse_repeats
@@ -16,7 +17,7 @@ from cxr.data.lung_batches import lung_loader
 from cxr.data.mask_sets.sets import MASK_SETS, annotated, read_mask_sets
 from cxr.data.masks import load_pairs
 from cxr.faults import DataFault
-from cxr.images.lungs import LEFT_LUNG, RIGHT_LUNG, STRUCTURES, UNDER_SEGMENTED, UNKNOWN, deformed_share
+from cxr.images.lungs import LEFT_LUNG, RIGHT_LUNG, STRUCTURES, UNDER_SEGMENTED, UNKNOWN, clean_mask, deformed_share
 from cxr.images.overlap import dice_jaccard, structure_dice_jaccard
 from cxr.models.segmenters import build_segmenter, class_probabilities
 from cxr.profiles import Lungs
@@ -29,20 +30,28 @@ from cxr.training.start import LUNGS, Start, source_name
 from cxr.workspace import Workspace
 
 HELD_OUT = 0.2  # of the patients
+VALIDATED = 0.1  # of those to learn from, where the best epoch is looked for (paper 000)
 FEWEST = 5  # pictures with a mask: with fewer, a fifth is less than one
 WARMUP = 0.05  # of all steps
 # what shapes this training: when one of these changes, a finished one is not the one that would be trained now
 CODE = (
     "cxr.training.segmentation",
     "cxr.training.fit",
+    "cxr.training.best_epoch",
+    "cxr.training.plateau",
     "cxr.training.losses",
     "cxr.models.segmenters",
     "cxr.models.layers",
     "cxr.models.unet",
+    "cxr.models.resunet",
+    "cxr.models.resunet_a",
+    "cxr.models.trans_resunet",
+    "cxr.models.fc_densenet",
     "cxr.data.masks",
     "cxr.data.mask_sets.examine",
     "cxr.data.mask_sets.parts",
     "cxr.data.lung_batches",
+    "cxr.data.paper_augmentations",
     "cxr.data.pictures",
 )
 FROM_NOTHING = Start(None, None, ())
@@ -129,15 +138,16 @@ def _do_without(workspace: Workspace, reason: str) -> None:
 def train_segmenter(
     s: Lungs, training: LungPictures, held_out: LungPictures | None, folder: Path, seconds: float
 ) -> tuple[nn.Module, dict]:
-    """A segmenter with these settings, and what `fit` records; held_out shows in `metrics.csv` alone."""
-    loaders = [
-        lung_loader(
-            list(part.pairs["image_id"]), part.pixels, part.masks, s.batch, s.seed, part is training, s.structures
-        )
-        if part is not None
-        else None
-        for part in (training, held_out)
-    ]
+    """A segmenter with these settings, and what `fit` records; held_out shows in `metrics.csv` alone.
+
+    With `patience` a part of the training patients is set aside to find the best epoch, and shows there instead.
+    """
+    if s.patience:
+        aside = hold_out(training.pairs["patient_id"], VALIDATED)
+        if aside.all():
+            raise DataFault(f"lungs.patience={s.patience}: one patient cannot be learned from and validated on; take 0")
+        training, held_out = training.rows(~aside), training.rows(aside)
+    loaders = [_loader(s, training, True), _loader(s, held_out, False) if held_out is not None else None]
     torch.manual_seed(s.seed)
     network = build_segmenter(s.network, s.width, s.depth, len(STRUCTURES) if s.structures else 1)
     recipe = Recipe(
@@ -145,11 +155,19 @@ def train_segmenter(
         s.seed,
         weight_decay=s.weight_decay,
         warmup_fraction=WARMUP,
-        loss_weights={"dice": s.dice_weight},
+        loss_weights={"dice": s.dice_weight, "bce": s.entropy_weight, "entropy": s.entropy_weight},
         max_seconds=seconds,
+        ema=s.ema,
+        schedule=s.schedule,
+        patience=s.patience,
     )
     losses = structure_losses(class_weights(training.masks, len(STRUCTURES))) if s.structures else lung_losses
     return network, fit(network, losses, *loaders, recipe, folder)
+
+
+def _loader(s: Lungs, part: LungPictures, training: bool) -> DataLoader:
+    ids = list(part.pairs["image_id"])
+    return lung_loader(ids, part.pixels, part.masks, s.batch, s.seed, training, s.structures, s.augmentation)
 
 
 def segment(network: nn.Module, s: Lungs, pixels: np.ndarray) -> np.ndarray:
@@ -159,19 +177,35 @@ def segment(network: nn.Module, s: Lungs, pixels: np.ndarray) -> np.ndarray:
 
 
 def score_words(found: np.ndarray, truth: LungPictures) -> dict[str, object]:
-    """What run.json says of held-out pictures: mean Dice and Jaccard of the lungs, the lowest Dice, pictures that paper
-    002 would call under-segmented, Dice by source and, where they are told apart, Dice of each structure."""
-    structures = truth.masks.max(initial=0, where=truth.masks != UNKNOWN) > 1
-    lungs = [np.isin(maps, (RIGHT_LUNG, LEFT_LUNG)) if structures else maps == 1 for maps in (found, truth.masks)]
+    """What run.json says of held-out pictures: mean Dice and Jaccard of the lungs, the lowest Dice, the mean after the
+    clean-up that masks get where they are used, pictures that paper 002 would call under-segmented, Dice and number of
+    pictures by source and, where they are told apart, Dice, Jaccard and number of pictures of each structure."""
+    structures = has_structures(truth.masks)
+    lungs = [lungs_of(maps, structures) for maps in (found, truth.masks)]
     dice, jaccard = dice_jaccard(*lungs, truth.masks != UNKNOWN)
     deformed = [deformed_share(one, other) > UNDER_SEGMENTED for one, other in zip(*lungs, strict=True)]
+    cleaned = np.stack([clean_mask(mask) for mask in lungs[0]])
     values = {"dice": dice.mean(), "jaccard": jaccard.mean(), "lowest_dice": dice.min()}
-    if structures:
-        parts = structure_dice_jaccard(found, truth.masks)
-        values |= {f"dice_{name}": np.nanmean(part[0]) for name, part in parts.items() if name != "lungs"}
-    by_source = pd.Series(dice).groupby(truth.pairs["source"].to_numpy()).mean()
+    values["dice_cleaned"] = dice_jaccard(cleaned, lungs[1], truth.masks != UNKNOWN)[0].mean()
+    parts = structure_dice_jaccard(found, truth.masks) if structures else {}
+    parts.pop("lungs", None)  # said already
+    for name, (one, other) in parts.items():
+        values |= {f"dice_{name}": np.nanmean(one), f"jaccard_{name}": np.nanmean(other)}
+    by_source = pd.Series(dice).groupby(truth.pairs["source"].to_numpy())
     return {
         **{name: round(float(value), 4) for name, value in values.items()},
         "under_segmented": int(sum(deformed)),
-        "dice_by_source": {str(source): round(float(value), 4) for source, value in by_source.items()},
+        **{f"tested_{name}": int((~np.isnan(one)).sum()) for name, (one, _) in parts.items()},
+        "dice_by_source": {str(source): round(float(value), 4) for source, value in by_source.mean().items()},
+        "tested_by_source": {str(source): int(count) for source, count in by_source.size().items()},
     }
+
+
+def has_structures(maps: np.ndarray) -> bool:
+    """Whether these are maps of STRUCTURES, not masks of 0, 1 and UNKNOWN."""
+    return bool(maps.max(initial=0, where=maps != UNKNOWN) > 1)
+
+
+def lungs_of(maps: np.ndarray, structures: bool) -> np.ndarray:
+    """Where lungs are, bool [N x S x S], of maps of STRUCTURES or of masks."""
+    return np.isin(maps, (RIGHT_LUNG, LEFT_LUNG)) if structures else maps == 1

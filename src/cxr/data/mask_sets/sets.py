@@ -1,6 +1,6 @@
 """All layouts of lung masks that are known, and all pictures of those that the input has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +54,30 @@ def annotated(pairs: pd.DataFrame, structure: str) -> np.ndarray:
     return (
         drawn | ((pairs["right"].map(len) > 0) & (pairs["left"].map(len) > 0)) if structure == "lungs" else drawn
     ).to_numpy()
+
+
+def find_mask_sets(places: Sequence[str]) -> dict[str, Path]:
+    """Folders for `read_mask_sets`. A place is a folder that holds sets under their names, a set itself in a layout
+    that can be told, or `NAME=FOLDER`. Raises DataFault for anything else, and when a set is named twice."""
+    found: dict[str, Path] = {}
+    for place in places:
+        for slug, folder in _find_in(place).items():
+            if slug in found:
+                raise DataFault(f"{slug}: both {found[slug]} and {folder} hold it; name one of them")
+            found[slug] = folder
+    return found
+
+
+def _find_in(place: str) -> dict[str, Path]:
+    name, _, rest = place.partition("=")
+    folder = Path(rest if name in MASK_SETS else place)
+    if not folder.is_dir():
+        raise DataFault(f"{folder}: no such folder; name one that holds lung masks")
+    if name in MASK_SETS:
+        return {name: folder}
+    within = {slug: folder / slug for slug, (pattern, _) in MASK_SETS.items() if any((folder / slug).glob(pattern))}
+    fitting = within or {slug: folder for slug, (pattern, _) in MASK_SETS.items() if any(folder.glob(pattern))}
+    if len(fitting) == 1 or within:
+        return fitting
+    reason = f"could be {' or '.join(fitting)}" if fitting else "no layout of lung masks fits"
+    raise DataFault(f"{folder}: {reason}; say which it is, one of {', '.join(MASK_SETS)}, as NAME={folder}")
