@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from looked_run import HALF, REJECTED, looked_run
 
 from cxr.data.masks import mask_file
 from cxr.evaluation.run_files import RunFiles
@@ -12,6 +11,7 @@ from cxr.explain.looks import WHERE, heat_figures, look_where, read_examples, sh
 from cxr.explain.studies import put_back, study_heat, study_heats
 from cxr.faults import DataFault
 from cxr.tables import BOX_COLUMNS, read_table
+from looked_run import HALF, REJECTED, looked_run
 from made_run import EVIL, IMAGES, SIZE, write_csv
 
 
