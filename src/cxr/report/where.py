@@ -43,7 +43,7 @@ def _pictures(files: RunFiles, rows: pd.DataFrame) -> str:
     found = candidates(files)
     if not isinstance(found, str):
         trained = int((files.images["role"] == "train").sum())
-        words += f" Of {trained} training images the masks of {len(found)} are believed."
+        words += f" Believed are the masks of {len(found)} of {trained} training images."
     missing = [title_of(name) for name in (STUDIES, *files.boxes) if is_main(name) and name not in set(rows["model"])]
     return words + (f" Not looked at, since its networks were not there: {', '.join(missing)}." if missing else "")
 
