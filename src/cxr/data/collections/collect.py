@@ -33,7 +33,10 @@ class Wanted:
 
 
 class Collected(NamedTuple):
-    """found: all rows of the sources; table: what remains; dropped: the others with the rule that dropped them."""
+    """found: all rows of the sources; dropped: those that a rule dropped, with its name.
+
+    table: what remains, with the columns group (patients that share a picture are one) and, if asked for, split.
+    """
 
     found: pd.DataFrame
     table: pd.DataFrame
@@ -60,15 +63,16 @@ def collect(places: list[Place], wanted: Wanted, cache_file: Path, workers: int 
     if not wanted.copies and len(table):
         looked = look_at_pictures(table, cache_file, workers)
         groups = looked.groups
-        notes += _contradictions(looked.contradicting)
+        notes += looked.notes
         both = looked.unreadable.drop | looked.copies.drop
         for verdict in (looked.unreadable, looked.copies):
             _apply(verdict, table, dropped, lines)
         table = table[~both]
     if table.empty:
         raise DataFault(f"none of {len(found)} pictures remains: {'; '.join(lines)}; ask for less or add sources")
+    table = table.assign(group=groups[table.index])
     if wanted.split:
-        table = table.assign(split=split_patients(table, groups[table.index], wanted.split, wanted.seed))
+        table = table.assign(split=split_patients(table, wanted.split, wanted.seed))
         notes += split_notes(table, wanted.split)
     rows = pd.concat(dropped) if dropped else pd.DataFrame(columns=DROPPED)
     return Collected(found, table.reset_index(drop=True), rows[DROPPED], lines, notes + repeat_notes(table))
@@ -94,7 +98,3 @@ def _unnamed(table: pd.DataFrame, classes: pd.Series) -> Verdict:
     drop = classes.isna().to_numpy()
     words = f": {some(table['label'][drop].unique())}" if drop.any() else ""
     return Verdict("not in the label map", drop, f"labels of the map: drops {drop.sum()} of other labels{words}")
-
-
-def _contradictions(count: int) -> list[str]:
-    return [f"{count} picture(s) have copies with another label; the label of the first one stands"] if count else []

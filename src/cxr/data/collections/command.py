@@ -9,6 +9,7 @@ from cxr.data.collections.adapters import ADAPTERS, Place
 from cxr.data.collections.collect import Collected, Wanted, collect
 from cxr.data.collections.contract import PARTS, write_collection
 from cxr.data.collections.label_maps import LABEL_MAPS, load_label_map
+from cxr.images.convert import positive
 from cxr.images.pool import worker_count
 from cxr.tables import write_csv
 
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
     parser.add_argument("--keep-copies", action="store_true", help="open no picture: copies and damaged files stay")
     parser.add_argument(
-        "--workers", type=int, default=worker_count(), metavar="N", help="processes (default %(default)s)"
+        "--workers", type=positive, default=worker_count(), metavar="N", help="processes (default %(default)s)"
     )
     parser.set_defaults(usage_error=parser.error)
 
@@ -63,9 +64,8 @@ def main(args: argparse.Namespace) -> int:
     write_collection(collected.table, args.out)
     write_csv(collected.dropped, args.out.with_suffix(".dropped.csv"))
     show(collected)
-    print(
-        f"{args.out}: {len(collected.table)} of {len(collected.found)} pictures, {patients(collected.table)} patients"
-    )
+    people = collected.table["group"].nunique()
+    print(f"{args.out}: {len(collected.table)} of {len(collected.found)} pictures, {people} patients")
     return 0
 
 
@@ -78,7 +78,11 @@ def show(collected: Collected) -> None:
         print(f"  {line}")
     if len(collected.dropped):
         print("\ndropped, by rule and source")
-        print(pd.crosstab(collected.dropped["rule"], collected.dropped["source"], margins=True).to_string())
+        print(
+            pd.crosstab(
+                collected.dropped["rule"], collected.dropped["source"], margins=True, margins_name="sum"
+            ).to_string()
+        )
     print("\nremaining, by label and source")
     print(count_table(collected.table).to_string())
     if "split" in collected.table:

@@ -11,6 +11,8 @@
 | source | what a run names among its `training_sources` |
 | licence | as the source says it; empty where it does not |
 | part | train, validation or test, where the source has a split of its own; else empty |
+
+What `collect` writes has two more: `group`, the patient or the patients that share a picture, and `split`, if asked for.
 """
 
 from pathlib import Path

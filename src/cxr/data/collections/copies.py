@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxr.data.collections.rules import Verdict
 from cxr.data.duplicates import as_pairs, find_duplicates, group_images, same_picture_groups
-from cxr.data.fingerprints import without_flat
+from cxr.data.fingerprints import flat_notes, without_flat
 from cxr.data.near_duplicates import SIDE
 from cxr.data.pictures import cache_pictures, convert_picture
 from cxr.images.jobs import Done, Job, convert_one
@@ -20,7 +20,7 @@ class Looked(NamedTuple):
     unreadable: Verdict
     copies: Verdict
     groups: pd.Series  # of each row: patients that share a picture are one
-    contradicting: int  # pictures whose copies have different labels
+    notes: list[str]
 
 
 def convert_any(job: Job) -> Done:
@@ -39,23 +39,24 @@ def look_at_pictures(table: pd.DataFrame, cache_file: Path, workers: int = 1) ->
     unreadable = ~table["image_id"].isin(read["image_id"]).to_numpy()
     reasons = failures["reason"].unique()
     words = f" (the first: {failures['reason'].iloc[0]})" if len(reasons) else ""
-    pairs = _pairs(table, read, cache_file) if len(read) else []
+    pairs, notes = _pairs(table, read, cache_file) if len(read) else ([], [])
     groups = same_picture_groups(table, pairs)
     position = pd.Series(range(len(table)), index=table["image_id"])
     copies = [name for group in groups for name in sorted(group, key=position.get)[1:]]
-    label_of = table.set_index("image_id")["label"]
     return Looked(
         Verdict("unreadable", unreadable, f"files that can be read: drops {unreadable.sum()}{words}"),
         Verdict("copy", table["image_id"].isin(copies).to_numpy(), _copy_line(groups, table)),
         group_images(table.assign(study_id=table["patient_id"]), pairs),
-        sum(label_of[group].nunique() > 1 for group in groups),
+        notes + _contradictions(groups, table.set_index("image_id")["label"]),
     )
 
 
-def _pairs(table: pd.DataFrame, read: pd.DataFrame, cache_file: Path) -> list[tuple[str, str]]:
+def _pairs(table: pd.DataFrame, read: pd.DataFrame, cache_file: Path) -> tuple[list[tuple[str, str]], list[str]]:
+    """Pairs of ids of one picture, and notes."""
     thumbnails = np.load(cache_file, mmap_mode="r")
     images = read[["image_id", "pixel_hash"]].merge(table[["image_id", "patient_id"]], on="image_id")
-    return as_pairs(find_duplicates(without_flat(images, thumbnails), thumbnails))
+    comparable = without_flat(images, thumbnails)
+    return as_pairs(find_duplicates(comparable, thumbnails)), flat_notes(images, comparable)
 
 
 def _copy_line(groups: list[list[str]], table: pd.DataFrame) -> str:
@@ -65,3 +66,8 @@ def _copy_line(groups: list[list[str]], table: pd.DataFrame) -> str:
         f"one picture once: drops {sum(map(len, groups)) - len(groups)} copies of {len(groups)} picture(s), of which "
         f"{across} stand in several sources; the first in the order of the sources stays"
     )
+
+
+def _contradictions(groups: list[list[str]], label_of: pd.Series) -> list[str]:
+    count = sum(label_of[group].nunique() > 1 for group in groups)
+    return [f"{count} picture(s) have copies with another label; the label of the first one stands"] if count else []

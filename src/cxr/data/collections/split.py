@@ -8,13 +8,15 @@ import pandas as pd
 from cxr.data.collections.contract import PARTS
 
 
-def split_patients(table: pd.DataFrame, groups: pd.Series, shares: tuple[float, float, float], seed: int) -> pd.Series:
-    """train, validation or test for every row, whole `groups` of patients. shares: of the pictures; they sum to 1.
+def split_patients(table: pd.DataFrame, shares: tuple[float, float, float], seed: int) -> pd.Series:
+    """train, validation or test for every row of `table` (label, group), whole groups of patients.
 
-    The group with most pictures comes first, equal ones in an order drawn by a hash of seed and name; each goes where
-    its labels are most short of their shares. The result follows from the rows and the seed, not from their order.
+    shares: of the pictures, they sum to 1; a part with the share 0 stays empty. The group with most pictures comes
+    first, equal ones in an order drawn by a hash of seed and name; each goes where its labels are most short of their
+    shares. Labels too rare for every part count as one. The result follows from the rows and the seed, not from the
+    order of the rows.
     """
-    counts = pd.crosstab(groups, table["label"])  # [groups x labels]
+    counts = pd.crosstab(table["group"], _pooled(table["label"], shares))  # [groups x labels]
     sizes, wanted = counts.to_numpy(), counts.to_numpy().sum(axis=0)
     drawn = [hashlib.sha256(f"{seed}.{group}".encode()).hexdigest() for group in counts.index]
     order = sorted(range(len(counts)), key=lambda row: (-sizes[row].sum(), drawn[row]))
@@ -27,7 +29,13 @@ def split_patients(table: pd.DataFrame, groups: pd.Series, shares: tuple[float, 
         best = int(np.argmax(need.round(12)))  # rounded, so that ties fall alike on every machine
         held[best] += sizes[row]
         parts[counts.index[row]] = PARTS[best]
-    return groups.map(parts)
+    return table["group"].map(parts)
+
+
+def _pooled(labels: pd.Series, shares: tuple[float, float, float]) -> pd.Series:
+    """Labels that cannot be in all parts become one: each alone would go to the largest part, and make it too large."""
+    rare = labels.map(labels.value_counts()) < 1 / min(share for share in shares if share > 0)
+    return labels.mask(rare, "rare")
 
 
 def split_notes(table: pd.DataFrame, shares: tuple[float, float, float]) -> list[str]:
