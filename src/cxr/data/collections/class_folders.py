@@ -23,7 +23,7 @@ def read_class_folders(folder: Path) -> tuple[pd.DataFrame, list[str]]:
         raise DataFault(f"{folder}: no such folder; name the one that holds a folder for each class")
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     found = {path: _pictures(path, findings) for path in classes}
-    empty = [written_name(path) for path, pictures in found.items() if not pictures]
+    empty = [written_name(Path(path.name)) for path, pictures in found.items() if not pictures]
     if len(empty) == len(classes):
         raise DataFault(
             f"{folder}: none of {len(classes)} folders in it holds a picture ({', '.join(SUFFIXES)}); name the folder "
@@ -45,15 +45,13 @@ def _pictures(folder: Path, findings: list[str]) -> list[Path]:
         named = [path for path in files if path.suffix.lower() in SUFFIXES]
         strange = [path for path in named if written_name(path) != path.as_posix()]
         if strange:
-            words = some(written_name(path) for path in strange)
+            words = some(written_name(Path(path.name)) for path in strange)
             findings.append(
-                f"{written_name(place)}: pictures whose names are no UTF-8 are left out: {words}; give them other names"
+                f"{written_name(place)}: pictures whose names are no UTF-8 are left out, rename them: {words}"
             )
-        others = [written_name(path) for path in files if path.suffix.lower() not in SUFFIXES]
+        others = [written_name(Path(path.name)) for path in files if path.suffix.lower() not in SUFFIXES]
         if others:
-            findings.append(
-                f"{written_name(place)}: files that are no pictures by their names are left out: {some(others)}"
-            )
+            findings.append(f"{written_name(place)}: files not named as pictures are left out: {some(others)}")
         if named:
             return [path for path in named if path not in strange]
     return []

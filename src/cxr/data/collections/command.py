@@ -78,11 +78,8 @@ def show(collected: Collected) -> None:
         print(f"  {line}")
     if len(collected.dropped):
         print("\ndropped, by rule and source")
-        print(
-            pd.crosstab(
-                collected.dropped["rule"], collected.dropped["source"], margins=True, margins_name="sum"
-            ).to_string()
-        )
+        rule, source = collected.dropped["rule"], collected.dropped["source"]
+        print(pd.crosstab(rule, source, margins=True, margins_name="sum").to_string())
     print("\nremaining, by label and source")
     print(count_table(collected.table).to_string())
     if "split" in collected.table:

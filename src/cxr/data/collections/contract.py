@@ -12,7 +12,7 @@
 | licence | as the source says it; empty where it does not |
 | part | train, validation or test, where the source has a split of its own; else empty |
 
-What `collect` writes has two more: `group`, the patient or the patients that share a picture, and `split`, if asked for.
+What `collect` writes has two more: `group`, the patient or all patients that share a picture; `split`, if asked for.
 """
 
 from pathlib import Path

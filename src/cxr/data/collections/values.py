@@ -30,7 +30,7 @@ VIEW_WORDS = {
 def known_values(raw: pd.DataFrame, origin: object, findings: list[str]) -> pd.DataFrame:
     """age, sex and view of `raw` (text) by the contract; a value that means nothing to us becomes a finding."""
     ages = whole_years(raw["age"])
-    _tell(raw["age"][ages.isna()], "ages that cannot be", origin, findings)
+    _tell(raw["age"][ages.isna()], "ages", origin, findings)
     columns = {"age": ages}
     for name, words in {"sex": SEX_WORDS, "view": VIEW_WORDS}.items():
         plain = raw[name].str.lower().str.replace(r"[\s_-]+", " ", regex=True).str.strip()
