@@ -15,7 +15,7 @@ from cxr.data.collections.split import split_notes, split_patients
 from cxr.data.nih import some
 from cxr.faults import DataFault
 
-DROPPED = ["image_id", "path", "label", "source", "rule"]
+DROPPED = ["image_id", "path", "label", "source", "rule", "copy_of"]
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,12 @@ def collect(places: list[Place], wanted: Wanted, cache_file: Path, workers: int 
         table = _apply(verdict, table, dropped, lines)
     if wanted.label_map:
         classes = mapped_labels(table["label"], wanted.label_map)
-        table = _apply(_unnamed(table, classes), table, dropped, lines).assign(label=classes)
-    groups = table["patient_id"]
+        table = _apply(_unnamed(table, classes), table, dropped, lines)
+        table = table.assign(label=classes[table.index])
+    groups, originals = table["patient_id"], {}
     if not wanted.copies and len(table):
         looked = look_at_pictures(table, cache_file, workers)
-        groups = looked.groups
+        groups, originals = looked.groups, looked.originals
         notes += looked.notes
         both = looked.unreadable.drop | looked.copies.drop
         for verdict in (looked.unreadable, looked.copies):
@@ -74,7 +75,8 @@ def collect(places: list[Place], wanted: Wanted, cache_file: Path, workers: int 
     if wanted.split:
         table = table.assign(split=split_patients(table, wanted.split, wanted.seed))
         notes += split_notes(table, wanted.split)
-    rows = pd.concat(dropped) if dropped else pd.DataFrame(columns=DROPPED)
+    rows = pd.concat(dropped, ignore_index=True)
+    rows["copy_of"] = rows["image_id"].map(originals).fillna("")
     return Collected(found, table.reset_index(drop=True), rows[DROPPED], lines, notes + repeat_notes(table))
 
 

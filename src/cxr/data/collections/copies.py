@@ -20,6 +20,7 @@ class Looked(NamedTuple):
     unreadable: Verdict
     copies: Verdict
     groups: pd.Series  # of each row: patients that share a picture are one
+    originals: dict[str, str]  # of each copy: the image that stays
     notes: list[str]
 
 
@@ -42,11 +43,13 @@ def look_at_pictures(table: pd.DataFrame, cache_file: Path, workers: int = 1) ->
     pairs, notes = _pairs(table, read, cache_file) if len(read) else ([], [])
     groups = same_picture_groups(table, pairs)
     position = pd.Series(range(len(table)), index=table["image_id"])
-    copies = [name for group in groups for name in sorted(group, key=position.get)[1:]]
+    ordered = [sorted(group, key=position.get) for group in groups]
+    originals = {copy: first for first, *others in ordered for copy in others}
     return Looked(
         Verdict("unreadable", unreadable, f"files that can be read: drops {unreadable.sum()}{words}"),
-        Verdict("copy", table["image_id"].isin(copies).to_numpy(), _copy_line(groups, table)),
+        Verdict("copy", table["image_id"].isin(originals).to_numpy(), _copy_line(groups, table)),
         group_images(table.assign(study_id=table["patient_id"]), pairs),
+        originals,
         notes + _contradictions(groups, table.set_index("image_id")["label"]),
     )
 

@@ -49,7 +49,7 @@ def load_label_map(name: str) -> Patterns:
     if name in LABEL_MAPS:
         return LABEL_MAPS[name]
     if not Path(name).is_file():
-        raise DataFault(f"{name}: neither a label map ({', '.join(LABEL_MAPS)}) nor a file; write a CSV: pattern,class")
+        raise DataFault(f"{name}: no label map ({', '.join(LABEL_MAPS)}) and no file; write a CSV: pattern,class")
     table = read_csv(name, ["pattern", "class"], all_text=True)
     rows = [
         (pattern.strip().lower(), kind.strip()) for pattern, kind in zip(table["pattern"], table["class"], strict=True)
