@@ -12,6 +12,7 @@ from cxr.full_disk import full_disk, is_full
 COMMANDS = {
     "phantom": ("cxr.phantom.datasets", "make a synthetic data set in Kaggle's layout"),
     "convert": ("cxr.images.convert", "turn a folder of DICOM files into PNGs, tables and a training cache"),
+    "collect": ("cxr.data.collections.command", "assemble a data set from public collections, by the papers' rules"),
     "coco": ("cxr.data.coco", "write COCO annotations"),
     "folds": ("cxr.data.folds", "split patients into folds"),
     "collect": ("cxr.data.collections.command", "put pictures of many sources into one table, by the papers' rules"),

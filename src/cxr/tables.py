@@ -105,8 +105,11 @@ def _first(mask: pd.Series) -> int:
     return int(np.flatnonzero(mask.to_numpy())[0]) + 1
 
 
-def read_csv(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a CSV with every id as text; raise DataFault when it is missing, empty, unreadable or lacks a column."""
+def read_csv(path: str | Path, columns: list[str] | None = None, all_text: bool = False) -> pd.DataFrame:
+    """Read a CSV with every id as text; raise DataFault when it is missing, empty, unreadable or lacks a column.
+
+    all_text: every column as text, and "" where nothing stands.
+    """
     path = Path(path)
     if not path.is_file():
         raise DataFault(f"{path}: no such file")
@@ -116,9 +119,9 @@ def read_csv(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame
         missing_words = {name: [""] if name in TEXT_COLUMNS else MISSING for name in names}
         table = pd.read_csv(
             path,
-            dtype=dict.fromkeys(TEXT_COLUMNS, str),
+            dtype=str if all_text else dict.fromkeys(TEXT_COLUMNS, str),
             keep_default_na=False,
-            na_values=missing_words,
+            na_values=None if all_text else missing_words,
             index_col=False,
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

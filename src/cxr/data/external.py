@@ -17,6 +17,7 @@ from cxr.tables import read_csv, write_csv
 from cxr.workspace import Workspace
 
 MOST_REPEATED = 0.5  # of a collection's pictures: more, and it is the competition's own data under another name
+REPEATING = ("bimcv", "ricord", "covidx")  # words in the names of data sets that hold pictures of the test set
 COLUMNS = ("source", "image_id", "part", "other_id", "how", "hamming", "correlation")
 
 

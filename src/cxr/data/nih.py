@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cxr.data.ages import whole_years
 from cxr.data.draw import hold_out
 from cxr.faults import DataFault
 from cxr.tables import read_csv
@@ -22,7 +23,6 @@ ALIASES = {"Infiltrate": "Infiltration"}  # BBox_List_2017.csv spells it so
 ENTRIES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")  # the later release corrects ages and numbers
 PARTS = ("train_val", "test")
 TEST_SHARE = 0.2  # of the patients, where the official lists are missing
-OLDEST = 120  # years; the first release has patients of 414
 COLUMNS = ("image_id", "study_id", "patient_id", "source", "path", "part", "age", "sex", "view", *FINDINGS)
 GET = "get nih-chest-xrays/data again"
 
@@ -111,13 +111,11 @@ def _ages(raw: pd.DataFrame, csv: Path, findings: list[str]) -> pd.Series:
     """Years as float. The first release writes 058Y, 011M or 003D, the later one 58."""
     if "Patient Age" not in raw:
         return pd.Series(float("nan"), index=raw.index)
-    texts = raw["Patient Age"].astype(str).str.strip()
-    parts = texts.str.extract(r"^(?P<number>\d+)(?:\.0)?(?P<unit>[YMWD]?)$")
-    years = pd.to_numeric(parts["number"]) // parts["unit"].map({"Y": 1, "": 1, "M": 12, "W": 52, "D": 365})
-    odd = years.isna() | (years > OLDEST)
-    if odd.any():
-        findings.append(f"{csv.name}: ages that cannot be are taken as unknown: {some(texts[odd])}")
-    return years.astype(float).mask(odd)
+    years = whole_years(raw["Patient Age"])
+    if years.isna().any():
+        odd = raw["Patient Age"][years.isna()].astype(str).str.strip()
+        findings.append(f"{csv.name}: ages that cannot be are taken as unknown: {some(odd)}")
+    return years
 
 
 def _parts(table: pd.DataFrame, folder: Path, findings: list[str]) -> pd.Series:

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from cxr.boxes import area_xyxy
+from cxr.data.external import REPEATING
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
 from cxr.tables import BOX_COLUMNS, BOXES, IMAGE_SCORES, STUDY_SCORES, Contract, check_table, read_csv
 
 BOX_MEMBER, STUDY_MEMBER, IMAGE_MEMBER = "boxes", "studies", "images"
 CONTRACTS = {BOX_MEMBER: BOXES, IMAGE_MEMBER: IMAGE_SCORES, STUDY_MEMBER: STUDY_SCORES}
-FORBIDDEN = ("bimcv", "ricord", "covidx")  # data sets that hold pictures of the test set
 TOLERANCE = 1.0  # px over the border that count as rounding
 
 
@@ -90,7 +90,7 @@ def uncovered(members: Iterable[Member], images: pd.DataFrame) -> list[str]:
 def refuse_sources(owner: str | Path, sources: Iterable[str], remedy: str) -> None:
     """Raise DataFault when a training source holds pictures of the test set; file names count too."""
     for source in sources:
-        found = [name for name in FORBIDDEN if name in str(source).lower()]
+        found = [name for name in REPEATING if name in str(source).lower()]
         if found:
             raise DataFault(
                 f"{owner}: trained on {source!r}, and {found[0].upper()} repeats pictures of the test set; {remedy}"
