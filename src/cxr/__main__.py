@@ -15,7 +15,6 @@ COMMANDS = {
     "collect": ("cxr.data.collections.command", "assemble a data set from public collections, by the papers' rules"),
     "coco": ("cxr.data.coco", "write COCO annotations"),
     "folds": ("cxr.data.folds", "split patients into folds"),
-    "collect": ("cxr.data.collections.command", "put pictures of many sources into one table, by the papers' rules"),
     "baseline": ("cxr.baseline", "write the trivial submission that every model must beat"),
     "submit": ("cxr.submit", "predict a test set and write the submission"),
     "score": ("cxr.evaluation.score", "score a submission against a solution"),
