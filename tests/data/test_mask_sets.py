@@ -60,8 +60,9 @@ def test_montgomery_tells_right_from_left(tmp_path):
 
 
 def test_right_is_where_the_patients_right_is_whatever_a_folder_is_called(tmp_path):
-    pairs, _ = nlm.read_montgomery(montgomery(tmp_path, right=LEFT, left=RIGHT))
+    pairs, findings = nlm.read_montgomery(montgomery(tmp_path, right=LEFT, left=RIGHT))
     assert "leftMask" in pairs["right"][0][0].path and "rightMask" in pairs["left"][0][0].path
+    assert "lie the other way round than they are called and are exchanged: 1 (MCUCXR_0001_0)" in findings[0]
 
 
 @pytest.mark.parametrize("name", ["mask", "masks"])
@@ -295,6 +296,7 @@ def test_real_pairs_by_their_table(realdata):
     pairs, findings = listed.read_listed(realdata)
     assert len(pairs) == 80, "as the README of the pack says"
     assert any("several masks" in line for line in findings)
+    assert not any("are exchanged" in line for line in findings), "right is left in the picture as it was written"
     sides = pairs[annotated(pairs, "right")]
     assert len(sides) == 24 and annotated(pairs, "lungs").all()
     pixels, maps = load_pairs(sides, 64, structures=True)
@@ -302,3 +304,38 @@ def test_real_pairs_by_their_table(realdata):
     assert (np.array(middles[0]) < np.array(middles[1])).all() and pixels.shape == (24, 64, 64)
     _, masks = load_pairs(pairs, 64)
     assert set(np.unique(masks)) == {0, 1, 255} and 0.1 < (masks == 1).mean() < 0.5
+
+
+LUNG = {"name": "Lung", "polygon": {"path": SQUARE}}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "words"),
+    [
+        ([{"name": "Lung", "polygon": [1]}], "it needs image or item, and annotations"),
+        (["Lung"], "it needs image or item, and annotations"),
+        ([{"name": "Lung", "polygon": {"path": points((float("nan"), 1), (3, 4), (5, 6))}}], "a point of Lung is no"),
+    ],
+)
+def test_odd_annotations_are_told_and_the_others_read(tmp_path, annotations, words):
+    darwin_file(tmp_path, "good", [LUNG])
+    darwin_file(tmp_path, "odd", annotations)
+    pairs, findings = darwin.read_darwin(tmp_path)
+    assert pairs["image_id"].tolist() == ["good"] and words in " | ".join(findings)
+
+
+def test_a_tag_that_is_a_number_is_a_tag(tmp_path):
+    darwin_file(tmp_path, "a", [LUNG, {"name": 3, "tag": {}}])
+    assert len(darwin.read_darwin(tmp_path)[0]) == 1
+
+
+def test_rows_without_a_file_and_pictures_of_one_name_are_told(tmp_path):
+    for name in ("x/a.png", "y/a.png"):
+        save(tmp_path / name, picture())
+    save(tmp_path / "m.png", bar((5, 35)))
+    rows = [("x/a.png", "m.png", "lung", ""), ("y/a.png", "m.png", "lung", ""), ("x/b.png", None, "lung", "")]
+    pairs, findings = listed.read_listed(listing(tmp_path, rows))
+    told = " | ".join(findings)
+    assert pairs["path"].tolist() == [str(tmp_path / "x" / "a.png")]
+    assert "left out, names no picture or no mask: 1 (line 4)" in told
+    assert "left out, another picture has the same name: 1 (a)" in told

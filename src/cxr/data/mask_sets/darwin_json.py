@@ -35,10 +35,10 @@ def read_annotated(path: Path) -> Annotated:
             slot = content["item"]["slots"][0]
             name, height, width = content["item"]["name"], slot["height"], slot["width"]
         annotations = content["annotations"]
-        shapes = [each["name"] for each in annotations if _paths(each)]
-        tags = [each["name"] for each in annotations if not _paths(each)]
+        shapes = [str(each["name"]) for each in annotations if _paths(each)]
+        tags = [str(each["name"]) for each in annotations if not _paths(each)]
         return Annotated(str(name), int(height), int(width), shapes, tags)
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
         raise DataFault(
             f"{path}: no Darwin annotation (it needs image or item, and annotations); export it again"
         ) from None
@@ -52,6 +52,8 @@ def read_polygons(path: Path, name: str, shape: tuple[int, int]) -> list[list[np
         if annotation["name"] == name and _paths(annotation):
             try:
                 points = [np.array([(p["x"], p["y"]) for p in outline], float) for outline in _paths(annotation)]
+                if not all(np.isfinite(outline).all() for outline in points):  # JSON as Python reads it knows NaN
+                    raise ValueError
             except (KeyError, TypeError, ValueError):
                 raise DataFault(f"{path}: a point of {name} is no {{x, y}} of numbers; export it again") from None
             found.append([np.rint(outline * scale).astype(np.int32)[:, None] for outline in points if len(outline)])
@@ -61,7 +63,7 @@ def read_polygons(path: Path, name: str, shape: tuple[int, int]) -> list[list[np
 def _load(path: Path) -> dict:
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise DataFault(f"{path}: no readable JSON; export it again") from None
     if not isinstance(content, dict):
         raise DataFault(f"{path}: no Darwin annotation (a list or value, not an object); export it again")

@@ -45,11 +45,15 @@ def examine(
 
     told: what the layout itself found, remark: names. Left out and told: what cannot be read, a mask that is empty,
     inverted or has another shape than its picture. Right and left are told apart by where they lie: the patient's right
-    is left in the picture, whatever a folder is called. DataFault when not one pair remains.
+    is left in the picture, whatever a folder is called; where that exchanges them it is told. Of pictures
+    with one name the first counts. DataFault when not one pair remains.
     """
+    rows, reasons = [], {remark: list(names) for remark, names in told.items()}
+    candidates, again = _first_of_each_name(candidates)
+    if again:
+        reasons["left out, another picture has the same name"] = again
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = list(pool.map(_look_at, candidates))
-    rows, reasons = [], {remark: list(names) for remark, names in told.items()}
     for candidate, (row, remark) in zip(candidates, looked, strict=True):
         if remark:
             reasons.setdefault(remark, []).append(candidate.image_id)
@@ -59,6 +63,15 @@ def examine(
     if not rows:
         raise DataFault(f"{home}: of {len(candidates)} pictures with a mask not one can be used; {remedy}")
     return pd.DataFrame(rows, columns=list(COLUMNS)), findings
+
+
+def _first_of_each_name(candidates: list[Candidate]) -> tuple[list[Candidate], list[str]]:
+    """Candidates with unique image_id, and the image_id of those left out."""
+    first = {}
+    for candidate in candidates:
+        first.setdefault(candidate.image_id, candidate)
+    again = [each.image_id for each in candidates if first[each.image_id] is not each]
+    return list(first.values()), again
 
 
 def _look_at(candidate: Candidate) -> tuple[tuple | None, str]:
@@ -93,9 +106,10 @@ def _first_remark(shape: tuple[int, int], masks: dict[str, np.ndarray]) -> tuple
             return "left out, the mask has another shape than its picture", False
     if "right" in masks and "left" in masks:
         exchanged = _middle(masks["right"]) > _middle(masks["left"])
+    remarks = ["right and left lie the other way round than they are called and are exchanged"] if exchanged else []
     if any(mask.shape != shape for mask in masks.values()):
-        return "the mask has another size than its picture and is resized", exchanged
-    return "", exchanged
+        remarks.append("the mask has another size than its picture and is resized")
+    return "; ".join(remarks), exchanged
 
 
 def _same_shape(shape: tuple[int, int], other: tuple[int, int]) -> bool:

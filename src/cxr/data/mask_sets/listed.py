@@ -28,6 +28,10 @@ def read_listed(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     table = table[table["kind"].isin((BOTH, EACH))]
     if table.empty:
         raise DataFault(f"{folder / TABLE}: no row of kind {BOTH} or {EACH}; {REMEDY}")
+    unnamed = table[["path", "mask"]].isna().any(axis=1)
+    if unnamed.any():
+        told["left out, names no picture or no mask"] = [f"line {index + 2}" for index in table.index[unnamed]]
+    table = table[~unnamed]
     patients, candidates = _patients(folder), []
     # `lung_lr` sorts behind `lung`, and says more
     for path, rows in table.sort_values("kind", ascending=False, kind="stable").groupby("path", sort=True):
