@@ -246,10 +246,21 @@ def test_a_table_that_is_wrong_is_one_line(tmp_path):
         listed.read_listed(listing(tmp_path, rows))
 
 
-def test_a_mask_of_labels_saved_as_a_photograph_is_refused(tmp_path):
-    path = save(tmp_path / "m.png", picture())
-    with pytest.raises(DataFault, match="more than 16 values where a mask of labels has a few; was it saved as JPEG?"):
-        load_part(Part(str(path), value=1))
+def test_values_that_nobody_named_are_refused(tmp_path):
+    path = save(tmp_path / "m.png", np.where(bar(RIGHT) > 0, 1, np.where(bar(LEFT) > 0, 7, 0)).astype(np.uint8))
+    with pytest.raises(DataFault, match=r"m.png: holds values that nobody named \(7\); name them, or was it saved as"):
+        load_part(Part(str(path), value=1, legend=(0, 1, 2)))
+    assert load_part(Part(str(path), value=1, legend=(0, 1, 7))).sum() == bar(RIGHT, value=1).sum()
+    photograph = save(tmp_path / "p.png", picture())
+    with pytest.raises(DataFault, match=r"nobody named \(\d+, \d+, \d+, ...\)"):
+        load_part(Part(str(photograph), value=1, legend=(0, 1, 2)))
+
+
+def test_the_same_mask_for_both_lungs_is_left_out(tmp_path):
+    montgomery(tmp_path, right=RIGHT, left=RIGHT)
+    montgomery(tmp_path, stem="MCUCXR_0002_0")
+    pairs, findings = nlm.read_montgomery(tmp_path)
+    assert pairs["image_id"].tolist() == ["MCUCXR_0002_0"] and "right and left are the same mask: 1" in findings[0]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +268,7 @@ def test_a_mask_of_labels_saved_as_a_photograph_is_refused(tmp_path):
     [
         (np.zeros((SIDE, SIDE), np.uint8), "the mask is empty"),
         (255 - bar((5, 35)), "covers most of the border, so it seems inverted"),
+        (bar((1, 39), (1, 39)), "covers more than 75% of the picture, so it seems inverted"),
         (bar((5, 35))[:, :20], "another shape than its picture"),
     ],
 )

@@ -16,6 +16,7 @@ from cxr.images.lungs import is_inverted
 
 ASPECT_TOLERANCE = 0.02  # of the ratio of width to height, between a picture and its mask
 COLUMNS = ("image_id", "patient_id", "source", "path", "height", "width", "lungs", "heart", "right", "left")
+MOST_LUNG = 0.75  # of the picture: even where it ends at the lungs they cover less
 STRUCTURES = ("lungs", "heart", "right", "left")  # columns of COLUMNS
 NO_PATIENTS = "says nothing of patients, so each picture counts as a patient of its own"
 
@@ -102,9 +103,13 @@ def _first_remark(shape: tuple[int, int], masks: dict[str, np.ndarray]) -> tuple
             return f"left out, the mask is empty{'' if name == 'lungs' else f' ({name})'}", False
         if is_inverted(lung):
             return "left out, the mask covers most of the border, so it seems inverted", False
+        if lung.mean() > MOST_LUNG:
+            return f"left out, the mask covers more than {MOST_LUNG:.0%} of the picture, so it seems inverted", False
         if not _same_shape(shape, mask.shape):
             return "left out, the mask has another shape than its picture", False
     if "right" in masks and "left" in masks:
+        if np.array_equal(masks["right"], masks["left"]):
+            return "left out, right and left are the same mask", False
         exchanged = _middle(masks["right"]) > _middle(masks["left"])
     remarks = ["right and left lie the other way round than they are called and are exchanged"] if exchanged else []
     if any(mask.shape != shape for mask in masks.values()):

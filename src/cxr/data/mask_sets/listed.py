@@ -75,9 +75,9 @@ def _patients(folder: Path) -> dict[str, str]:
 def _parts(mask: Path, kind: str, values: str) -> dict[str, tuple[Part, ...]]:
     """Structures of a file by the words that its numbers stand for."""
     meaning = {word: int(number) for number, word in re.findall(r"(\d+)\s+([a-z]+)", values.lower())}
-    unknown = meaning.get("ignore", meaning.get("unknown"))
+    unknown, legend = meaning.get("ignore", meaning.get("unknown")), tuple(sorted(meaning.values()))
     if kind == EACH:
         if not {"right", "left"} <= set(meaning):
             raise DataFault(f"values {values!r} do not say which number is right and which is left")
-        return {side: (Part(str(mask), meaning[side], unknown),) for side in ("right", "left")}
-    return {"lungs": (Part(str(mask), meaning.get("lung"), unknown),)}
+        return {side: (Part(str(mask), meaning[side], unknown, legend=legend),) for side in ("right", "left")}
+    return {"lungs": (Part(str(mask), meaning.get("lung"), unknown, legend=legend if "lung" in meaning else ()),)}

@@ -14,8 +14,6 @@ from cxr.data.pictures import load_gray
 from cxr.faults import DataFault
 from cxr.images.lungs import UNKNOWN
 
-MOST_VALUES = 16  # of a file of labels
-
 
 class Part(NamedTuple):
     """One file with a mask: what reaches half of its brightest value, or has `value`, or the polygons called `name`."""
@@ -24,6 +22,7 @@ class Part(NamedTuple):
     value: int | None = None
     unknown: int | None = None  # the value of pixels that nobody annotated
     name: str = ""
+    legend: tuple[int, ...] = ()  # all values that the file may hold, where somebody said so
 
 
 Parts = tuple[Part, ...]
@@ -52,12 +51,12 @@ def load_part(part: Part, shape: tuple[int, int] | None = None) -> np.ndarray:
     if part.name:
         return _drawn(part, shape)
     gray = load_gray(Path(part.path))
+    strange = np.setdiff1d(gray, part.legend) if part.legend else ()
+    if len(strange):
+        shown = ", ".join(map(str, strange[:3])) + (", ..." if len(strange) > 3 else "")
+        raise DataFault(f"{part.path}: holds values that nobody named ({shown}); name them, or was it saved as JPEG?")
     if shape is not None and gray.shape != tuple(shape):
         gray = cv2.resize(gray, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
-    if part.value is not None and part.unknown is None and len(np.unique(gray)) > MOST_VALUES:
-        raise DataFault(
-            f"{part.path}: more than {MOST_VALUES} values where a mask of labels has a few; was it saved as JPEG?"
-        )
     mask = (gray >= max(1, gray.max() / 2) if part.value is None else gray == part.value).astype(np.uint8)
     if part.unknown is not None:
         mask[gray == part.unknown] = UNKNOWN
