@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from cxr.bench.timing import alternating_ms, print_pair
 from cxr.images.lungs import CLOSINGS, DILATIONS, OF_SIDE, SMALLEST_PART, clean_mask, grow_mask
-from cxr.images.patches import COUNT, PATCH, SIDE, draw_patches, place_back
+from cxr.images.patches import COUNT, PATCH, SIDE, draw_patches
 
 SEED = 0
 SQUARE = np.ones((3, 3), bool)
@@ -23,13 +23,6 @@ def main(repeats: int) -> None:
     patches = draw_patches(picture, cleaned, SEED)
     if not np.array_equal(plain_patches(picture, cleaned, patches.centres), patches.pixels):
         raise ValueError("the plain way gives other patches; look at cxr.images.patches")
-    values = np.random.default_rng(SEED).random(COUNT)
-    back = (
-        partial(plain_back, values, patches.centres),
-        partial(place_back, values, patches.centres, PATCH, (SIDE, SIDE)),
-    )
-    if not np.allclose(back[0](), back[1](), atol=1e-6):
-        raise ValueError("the plain way gives another map; look at cxr.images.patches")
     pairs = {
         "two largest parts, holes filled": (partial(plain_clean, mask), partial(clean_mask, mask)),
         f"{DILATIONS} dilations and {CLOSINGS} closings of paper 000": (
@@ -40,7 +33,6 @@ def main(repeats: int) -> None:
             partial(plain_patches, picture, cleaned, patches.centres),
             partial(draw_patches, picture, cleaned, SEED),
         ),
-        f"a number of each of {COUNT} patches as a map": back,
         "clean-up, growth and patches": (partial(plain, picture, mask, patches.centres), partial(ours, picture, mask)),
     }
     for name, pair in pairs.items():
@@ -100,13 +92,3 @@ def plain_patches(picture: np.ndarray, mask: np.ndarray, centres: np.ndarray) ->
                 patch[i, start : start + right - left] = line
         found.append(patch)
     return np.stack(found)
-
-
-def plain_back(values: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """`place_back` patch by patch."""
-    total, count, before = np.zeros((SIDE, SIDE)), np.zeros((SIDE, SIDE)), PATCH // 2
-    for value, (row, column) in zip(values, centres, strict=True):
-        top, left = row - before, column - before
-        total[max(0, top) : top + PATCH, max(0, left) : left + PATCH] += value
-        count[max(0, top) : top + PATCH, max(0, left) : left + PATCH] += 1
-    return total / np.maximum(count, 1)

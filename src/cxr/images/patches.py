@@ -75,18 +75,16 @@ def place_back(values: np.ndarray, centres: np.ndarray, size: int, shape: tuple[
     if not len(values):
         return np.zeros(shape, np.float32)
     mean = _spread(values, centres, size, shape) / np.maximum(count, 1)
-    # a mean lies between the values; sums of differences may leave that by a rounding
+    # a mean lies between the values; the sum may leave that by a rounding
     return np.where(count > 0, mean.clip(values.min(), values.max()), 0).astype(np.float32)
 
 
 def _spread(values: np.ndarray, centres: np.ndarray, size: int, shape: tuple[int, int]) -> np.ndarray:
-    """The sum of the values of all patches over each pixel: four corners a patch, then sums along both axes."""
-    before = size // 2
-    corners = np.zeros((shape[0] + size + 1, shape[1] + size + 1), values.dtype)
-    rows, columns = np.asarray(centres, int).reshape(-1, 2).T
-    for down, right, sign in ((0, 0, 1), (size, 0, -1), (0, size, -1), (size, size, 1)):
-        np.add.at(corners, (rows + down, columns + right), sign * values)
-    total = corners.cumsum(0, dtype=values.dtype).cumsum(1, dtype=values.dtype)
+    """The sum of the values of all patches over each pixel."""
+    # patch by patch: sums of differences at the corners take three times as long for the paper's hundred patches
+    before, total = size // 2, np.zeros((shape[0] + size, shape[1] + size), values.dtype)
+    for value, (row, column) in zip(values, np.asarray(centres, int).reshape(-1, 2), strict=True):
+        total[row : row + size, column : column + size] += value
     return total[before : before + shape[0], before : before + shape[1]]
 
 
