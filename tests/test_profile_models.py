@@ -78,11 +78,11 @@ def test_yolo(pair, profile, tmp_path):
 def test_lung_segmenter(pair, profile):
     import torch
 
-    from cxr.models.unet import UNet
+    from cxr.models.segmenters import build_segmenter
     from cxr.training.losses import dice_loss
 
     s = profile.lungs
-    network = UNet(s.width, s.depth)
+    network = build_segmenter(s.network, s.width, s.depth)
     picture = torch.from_numpy(to_cache_size(pair[2][0], s.size))[None, None]
     logits = network(picture)
     assert logits.shape == (1, 1, s.size, s.size)
