@@ -6,12 +6,10 @@ import pandas as pd
 import pytest
 
 from cxr.bench.lungs import plain_clean, plain_grow, radiograph
-from cxr.faults import DataFault
 from cxr.images.lungs import (
     LEAST_GROWN,
     MIRROR,
     UNDER_SEGMENTED,
-    check_mask,
     clean_mask,
     deformed_share,
     grow_mask,
@@ -170,30 +168,6 @@ def test_lungs_that_grew_together_are_two_and_pieces_of_one_are_one():
     pixel = np.zeros((8, 8), bool)
     pixel[4, 4] = True
     assert len(lungs_apart(pixel)) == 1 and np.array_equal(keep_heart(pixel), pixel) and deformed_share(pixel) > 0
-
-
-@pytest.mark.parametrize(
-    "mask, words",
-    [
-        (np.ones((8, 9), np.uint8), "x.png: a mask of 8 x 9 for a picture of 8 x 8; resize one of them"),
-        (
-            np.arange(64).reshape(8, 8),
-            r"the values 0 and one other, here are 64 \(0, 1, 2, 3, 4\); name the one of lungs",
-        ),
-        (np.eye(8, dtype=np.uint8) + 1, r"here are 2 \(1, 2\)"),
-        (np.zeros((8, 8), np.uint8), "the mask is empty, no pixel is lung; leave this picture out"),
-        (255 - 255 * disc(8, (4, 4, 2)).astype(np.uint8), "covers most of the picture's border, so it seems inverted"),
-    ],
-)
-def test_what_is_no_mask_of_the_picture_is_said_in_one_line(mask, words):
-    with pytest.raises(DataFault, match=words):
-        check_mask(mask, (8, 8), "x.png")
-
-
-def test_a_sound_mask_passes_whatever_its_bright_value():
-    mask = disc(16, (8, 8, 4))
-    for bright in (1, 2, 255):
-        assert np.array_equal(check_mask(mask.astype(np.uint8) * bright, (16, 16), "x.png"), mask)
 
 
 def test_real_masks_are_sound(realdata):

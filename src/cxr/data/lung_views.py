@@ -24,6 +24,7 @@ from cxr.faults import DataFault
 from cxr.images.lungs import grow_mask, keep_heart, lung_box_xyxy
 from cxr.profiles import Lungs
 from cxr.provenance import data_digest
+from cxr.stamps import own_digests
 from cxr.tables import BOX_COLUMNS, LUNGS, read_table
 from cxr.workspace import Workspace
 
@@ -147,8 +148,9 @@ def _into(boxes: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
 
 def see_training(
     workspace: Workspace, view: str, images: pd.DataFrame, boxes: pd.DataFrame, pixels: np.ndarray
-) -> tuple[Seen, list[str]]:
-    """The training images as a model with this view sees them, and what identifies the masks that it took.
+) -> tuple[Seen, list[object]]:
+    """The training images as a model with this view sees them, and what identifies the masks that it took
+    and how it sees them.
 
     Raises DataFault for an unknown view, and where stage 06 left no masks.
     """
@@ -160,7 +162,8 @@ def see_training(
     known = [lung for lung in lungs if lung]
     print(f"view {view}: {len(known)} of {len(images)} images by their lungs, the others whole", flush=True)
     seen = see(images, boxes, pixels, lungs, view)
-    return seen, [data_digest(*(part for lung in known for part in (lung.packed, lung.box_xyxy)))]
+    masks = data_digest(*(part for lung in known for part in (lung.packed, lung.box_xyxy)))
+    return seen, [masks, own_digests(("cxr.data.lung_views",))]
 
 
 def training_lungs(workspace: Workspace, images: pd.DataFrame) -> list[Lung | None]:

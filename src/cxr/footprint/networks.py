@@ -28,7 +28,6 @@ from cxr.training.losses import detection_losses, lung_losses, multilabel_losses
 
 BATCHES = (2, 4)  # batch norm cannot train on one picture
 BOXES = ((0.1, 0.2, 0.4, 0.7), (0.6, 0.25, 0.9, 0.8))  # of each picture, shares of its sides: one in each lung
-FLOAT = 4  # bytes
 
 
 class Step(NamedTuple):

@@ -15,7 +15,6 @@ Measured on masks alone, without the picture: what a mask misses shows in its ou
 import cv2
 import numpy as np
 
-from cxr.faults import DataFault
 from cxr.images.regions import fill_holes, find_parts, row_ends
 
 # a map of structures, uint8 [H x W], holds these numbers; right is the patient's right, left in the picture (paper 002)
@@ -31,31 +30,6 @@ INWARDS = 0.5  # what inwards counts beside down where a lung's corner is looked
 STACKED = 0.5  # of the narrower part's columns that both parts have: two pieces of one lung lie above each other
 MIRROR = 0.8  # of the larger lung's hull that the other has at least; of real masks nine in ten do
 INVERTED = 0.5  # of the picture's border: lungs hardly touch it, what is outside of them always does
-
-
-def check_mask(mask: np.ndarray, shape: tuple[int, int], origin: str) -> np.ndarray:
-    """A mask with two values as bool [H x W] of this shape; raises DataFault for what is no mask of this picture."""
-    if mask.shape != tuple(shape):
-        raise DataFault(
-            f"{origin}: a mask of {size_words(mask.shape)} for a picture of {size_words(shape)}; resize one of them"
-        )
-    values = np.unique(mask)
-    if len(values) > 2 or (len(values) == 2 and values[0] != 0):
-        shown = ", ".join(map(str, values[:5].tolist()))
-        raise DataFault(
-            f"{origin}: a mask has the values 0 and one other, here are {len(values)} ({shown}); name the one of lungs"
-        )
-    if not mask.any():
-        raise DataFault(f"{origin}: the mask is empty, no pixel is lung; leave this picture out")
-    found = mask > 0
-    if is_inverted(found):
-        raise DataFault(f"{origin}: the mask covers most of the picture's border, so it seems inverted; turn it round")
-    return found
-
-
-def size_words(shape: tuple[int, ...]) -> str:
-    """`512 x 640`."""
-    return " x ".join(map(str, shape))
 
 
 def is_inverted(mask: np.ndarray) -> bool:

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from scipy import ndimage
 from tqdm import tqdm
 
 from cxr.boxes import scale_xyxy
 from cxr.data.masks import mask_file, write_mask
 from cxr.faults import DataFault
 from cxr.images.lungs import STRUCTURES, clean_mask, deformed_share, lung_box_xyxy, rejection
+from cxr.images.regions import find_parts
 from cxr.models.segmenters import build_segmenter, lung_probabilities
 from cxr.profiles import Lungs
 from cxr.tables import IMAGES, LUNGS, check_table, read_table, write_table
@@ -66,7 +66,7 @@ def lung_table(images: pd.DataFrame, masks: np.ndarray, settings: Lungs) -> pd.D
         area = float(mask.mean())
         reason = rejection(area, settings.min_area, settings.max_area)
         judged = round(area, 5), int(not reason), reason, round(deformed_share(mask), 3)
-        rows.append((image.image_id, *box_xyxy.round(2), ndimage.label(mask)[1], *judged))
+        rows.append((image.image_id, *box_xyxy.round(2), len(find_parts(mask).areas), *judged))
     table = pd.DataFrame(rows, columns=[*LUNGS.columns, "reason", "deformed"])
     return check_table(table, LUNGS, "lung segmenter")
 

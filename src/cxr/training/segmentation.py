@@ -185,8 +185,8 @@ def score_words(found: np.ndarray, truth: LungPictures) -> dict[str, object]:
     dice, jaccard = dice_jaccard(*lungs, truth.masks != UNKNOWN)
     deformed = [deformed_share(one, other) > UNDER_SEGMENTED for one, other in zip(*lungs, strict=True)]
     cleaned = np.stack([clean_mask(mask) for mask in lungs[0]])
-    values = {"dice": dice.mean(), "jaccard": jaccard.mean(), "lowest_dice": dice.min()}
-    values["dice_cleaned"] = dice_jaccard(cleaned, lungs[1], truth.masks != UNKNOWN)[0].mean()
+    values = {"dice": np.nanmean(dice), "jaccard": np.nanmean(jaccard), "lowest_dice": np.nanmin(dice)}
+    values["dice_cleaned"] = np.nanmean(dice_jaccard(cleaned, lungs[1], truth.masks != UNKNOWN)[0])
     parts = structure_dice_jaccard(found, truth.masks) if structures else {}
     parts.pop("lungs", None)  # said already
     for name, (one, other) in parts.items():
