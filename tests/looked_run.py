@@ -34,9 +34,9 @@ def looked_run(root, more=""):
     for fold in (0, 1):
         folder = run.places.model("studies", fold)
         torch.manual_seed(fold)
-        settings = replace(run.profile.study, mask_weight=0.0)
+        settings = replace(run.profile.study, network="squeezenet1_1", dropout=0.0, mask_weight=0.0)
         write_json({"settings": asdict(settings)}, folder / "config.json")
-        state = StudyNet("squeezenet1_1", 0.0, False).state_dict()
+        state = StudyNet(settings).state_dict()
         state["classifier.1.bias"][fold] = 9.0  # it finds class 0 or 1 everywhere, and half of the images have it
         state["classifier.1.weight"][fold].abs_()  # activations, which are not negative, then speak for that class
         finish_run(folder, state, {"epochs": 1})

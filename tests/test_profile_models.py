@@ -13,7 +13,7 @@ from cxr.labels import STUDY_CLASSES
 from cxr.profiles import PROFILES
 from cxr.training import yolo
 from cxr.training.cross_validation import Fold
-from cxr.training.faster_rcnn import train_faster_rcnn
+from cxr.training.detectors import train_detector
 from cxr.training.pretraining import Pictures, train_labels
 from cxr.training.start import Start
 from cxr.training.studies import train_study
@@ -48,13 +48,13 @@ def test_nih_pretraining(pair, profile, tmp_path):
     images, boxes, pixels = pair
     settings = dataclasses.replace(profile.nih, **ONE_STEP)
     data = Pictures(images, boxes, pixels, np.array([False, False, True, True]))
-    state, record = train_labels(settings, data, RANDOM, tmp_path, 600)
+    state, record = train_labels(settings, data, None, RANDOM, tmp_path, 600)
     assert record["epochs"] == 1 and state["classifier.1.weight"].shape[0] == len(FINDINGS)
 
 
 def test_faster_rcnn(pair, profile, tmp_path):
     settings = dataclasses.replace(profile.faster_rcnn, head_epochs=0, **ONE_STEP)
-    state, record = train_faster_rcnn(settings, part(pair, [0, 1]), None, RANDOM, tmp_path, 600)
+    state, record = train_detector("faster_rcnn", settings, part(pair, [0, 1]), None, RANDOM, tmp_path, 600)
     assert record["epochs"] == 1 and state["model.roi_heads.box_predictor.cls_score.weight"].shape[0] == 2
 
 
@@ -62,12 +62,14 @@ def test_study_classifier(pair, profile, tmp_path):
     settings = dataclasses.replace(profile.study, head_epochs=0, **ONE_STEP)
     fold = Fold(0, tmp_path, *pair, ["a", "b"], ["c", "d"], RANDOM, 600)
     state, record = train_study(settings, fold)
-    assert record["epochs"] == 1 and state["classifier.1.weight"].shape[0] == len(STUDY_CLASSES)
+    assert record["epochs"] == 1 and state[f"classifier.{3 if settings.hidden else 1}.weight"].shape[0] == len(
+        STUDY_CLASSES
+    )
 
 
 def test_yolo(pair, profile, tmp_path):
     yolo.prepare(tmp_path / "config")
-    settings = dataclasses.replace(profile.yolo, nominal_batch=2, warmup_epochs=0.0, **ONE_STEP)
+    settings = dataclasses.replace(profile.yolo, nominal_batch=2, warmup_epochs=0.0, warmup_iterations=0, **ONE_STEP)
     images, boxes, pixels = pair
     small = np.stack([to_cache_size(picture, settings.size) for picture in pixels])
     data_yaml = write_yolo(tmp_path / "data", images, boxes, small, ["a", "b"], ["c", "d"])

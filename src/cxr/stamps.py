@@ -21,7 +21,7 @@ from cxr.paths import Places, find_places
 from cxr.profiles import Profile, load_profile, section_values
 
 PACKAGE = Path(__file__).resolve().parent
-NOT_CODE = {"cxr.profiles", "cxr.__main__"}
+NOT_CODE = ("cxr.profiles", "cxr.__main__")  # and what lies inside of them
 MEMBERS = "members"
 
 
@@ -141,10 +141,14 @@ def reached_modules(start: set[str]) -> dict[str, str]:
     found, queue = {}, set(start)
     while queue:
         module = queue.pop()
-        if module not in found and module not in NOT_CODE:
+        if module not in found and not _is_settings(module):
             found[module], imports = _module(module)
             queue |= imports
     return dict(sorted(found.items()))
+
+
+def _is_settings(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in NOT_CODE)
 
 
 def modules_digest(module: str) -> str:

@@ -6,7 +6,7 @@
 | FOLDS | an image | image_id, study_id, patient_id, group, fold |
 | BOXES | a predicted or true box | image_id, label, score, x_min, y_min, x_max, y_max in *original* pixels |
 | STUDY_SCORES | a study | study_id, one probability a class |
-| IMAGE_SCORES | an image | image_id, one probability a class |
+| IMAGE_SCORES | an image | image_id, one probability a class; `none` too where a network says it |
 | LUNGS | an image | image_id, lungs' box in original pixels, parts, area (share), accepted (1 or 0) |
 | FAILURES | a file that could not be used | path, reason |
 """
@@ -21,6 +21,7 @@ import pandas as pd
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
 
+NONE = "none"  # column of image scores beside the classes, where a network says that too
 BOX_COLUMNS = ["x_min", "y_min", "x_max", "y_max"]
 # hex digits alone may look like a number (`12e4`), and must come back as they were written
 TEXT_COLUMNS = (

@@ -1,17 +1,26 @@
+from dataclasses import replace
+
 import albumentations as A
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from cxr.data.multilabel import MEAN_GRAY, MultiLabelImages, multilabel_augmentation, multilabel_loader
+from cxr.data.augment import MEAN_GRAY, paper_004_backbone
+from cxr.data.multilabel import MultiLabelImages, multilabel_loader
+from cxr.profiles import ours
+
+
+def settings(seed):
+    return replace(ours.NIH, size=24, batch=4, seed=seed)
+
 
 COLUMNS = ["Mass", "Edema", "No Finding"]
 
 
 def small_set(count=9, side=24):
     """Picture i is gray i * 10 with a bright corner at the top left; Mass is i's parity, Edema of image 1 unknown."""
-    images = pd.DataFrame({"image_id": [f"i{number}" for number in range(count)]})
+    images = pd.DataFrame({"image_id": [f"i{number}" for number in range(count)], "height": 48, "width": 48})
     images["No Finding"] = 1
     images["Mass"] = np.arange(count) % 2
     images["Edema"] = 0.0
@@ -64,14 +73,14 @@ def test_images_without_a_row_of_pixels_are_refused(rows):
 
 def test_prediction_batches_keep_the_order_and_the_last_few():
     images, pixels = small_set()
-    batches = list(multilabel_loader(images, pixels, COLUMNS, 24, batch=4, seed=0, training=False))
+    batches = list(multilabel_loader(images, pixels, COLUMNS, settings(0), training=False))
     assert [name for batch in batches for name in batch["image_id"]] == list(images["image_id"])
     assert batches[0]["pixels"].shape == (4, 1, 24, 24) and batches[0]["target"].shape == (4, 3)
     assert (torch.cat([batch["pixels"] for batch in batches])[:, 0].numpy() == pixels).all()
 
 
 def epoch(seed, training=True, **options):
-    loader = multilabel_loader(*small_set(), COLUMNS, 24, batch=4, seed=seed, training=training, **options)
+    loader = multilabel_loader(*small_set(), COLUMNS, settings(seed), training=training, **options)
     return [batch for _ in range(2) for batch in loader]
 
 
@@ -100,7 +109,7 @@ def test_a_training_batch_keeps_the_target_of_its_picture():
 
 
 def test_the_augmentation_is_that_of_the_paper():
-    steps = {type(step).__name__: step for step in multilabel_augmentation(0).transforms}
+    steps = {type(step).__name__: step for step in paper_004_backbone(0).transforms}
     assert {name: step.p for name, step in steps.items()} == {
         "HorizontalFlip": 0.5,
         "Blur": 0.3,
@@ -111,7 +120,7 @@ def test_the_augmentation_is_that_of_the_paper():
 
 
 def test_between_1_and_10_percent_are_erased_in_about_every_third_picture():
-    augment = multilabel_augmentation(5)
+    augment = paper_004_backbone(5)
     only_erasing = A.Compose([augment.transforms[-1]], seed=5)
     shares = [(only_erasing(image=np.zeros((64, 64), np.uint8))["image"] == MEAN_GRAY).mean() for _ in range(400)]
     erased = [share for share in shares if share > 0]
@@ -120,7 +129,7 @@ def test_between_1_and_10_percent_are_erased_in_about_every_third_picture():
 
 
 def test_augmented_pictures_stay_gray_and_keep_their_black_border():
-    augment, picture = multilabel_augmentation(1), np.full((64, 64), 200, np.uint8)
+    augment, picture = paper_004_backbone(1), np.full((64, 64), 200, np.uint8)
     moved = np.stack([augment(image=picture)["image"] for _ in range(100)])
     assert moved.shape == (100, 64, 64) and moved.dtype == np.uint8
     corners = moved[:, [0, 0, -1, -1], [0, -1, 0, -1]]

@@ -8,8 +8,9 @@ from torch.utils.data import DataLoader
 
 from cxr.faults import DataFault
 from cxr.training import checkpoint
-from cxr.training.fit import Recipe, Stage, fit
+from cxr.training.fit import fit
 from cxr.training.plateau import STALLED
+from cxr.training.recipe import Recipe, Stage
 
 
 class Kill(BaseException):

@@ -10,15 +10,19 @@ from cxr.data.datasets import StudyImages, box_mask, study_loader
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
 from cxr.models.backbones import load_backbone
-from cxr.models.classifiers import MASK_STRIDE, StudyNet
-from cxr.models.detectors import FasterRcnnNet
-from cxr.profiles import FasterRcnn, Study
+from cxr.models.classifiers import StudyNet
+from cxr.models.faster_rcnn import FasterRcnnNet
+from cxr.models.mask_heads import MASK_STRIDE
+from cxr.profiles import FasterRcnn, Study, ours
 from cxr.provenance import data_digest
-from cxr.training.fit import Recipe, Stage, fit, rate, stages_of
+from cxr.training.fit import fit
 from cxr.training.losses import dice_loss, multilabel_losses, study_losses
+from cxr.training.recipe import Recipe, Stage, rate, stages_of
 from cxr.training.runs import finish_run, is_finished, load_state, start_run
 
 SIZE = 64
+SETTINGS = dataclasses.replace(ours.STUDY, network="mobilenet_v2", size=SIZE, batch=6, dropout=0.0, seed=1)
+PLAIN = dataclasses.replace(SETTINGS, mask_weight=0.0)
 
 
 @pytest.fixture
@@ -58,9 +62,9 @@ def recipe(**changes):
 def train(data, folder, **changes):
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
-    network = StudyNet("mobilenet_v2", 0.0, mask_head=True)
-    loaders = [study_loader(*data, SIZE, MASK_STRIDE, 6, 1, training) for training in (True, False)]
-    return network, fit(network, study_losses, *loaders, recipe(**changes), folder)
+    network = StudyNet(SETTINGS)
+    loaders = [study_loader(*data, SETTINGS, MASK_STRIDE, training) for training in (True, False)]
+    return network, fit(network, study_losses(), *loaders, recipe(**changes), folder)
 
 
 def test_a_box_becomes_a_mask_at_the_networks_size(data):
@@ -69,7 +73,7 @@ def test_a_box_becomes_a_mask_at_the_networks_size(data):
     # box 32..160 of 256 wide is 8..40 of 64, 16..80 of 128 high is 8..40 of 64: four of eight cells each way
     assert item["mask"].shape == (1, 8, 8) and item["mask"].sum() == 16
     assert item["mask"][0, 1:5, 1:5].eq(1).all()
-    assert item["pixels"].dtype == torch.uint8 and item["target"] == 1
+    assert item["pixels"].dtype == torch.uint8 and item["target"].tolist() == [0, 1, 0, 0] and item["empty"] == 0
     assert box_mask(np.array([[-5, -5, 3, 2]]), 8).sum() == 6, "cut at the border"
 
 
@@ -106,13 +110,13 @@ def test_averaged_weights_differ_from_the_last_ones(data, tmp_path):
 def test_a_loss_that_is_not_finite_stops_with_names(data, tmp_path):
     with pytest.raises(DataFault, match=r"loss class is not finite on images i\d+"):
         broken = lambda network, batch: {"class": network(batch["pixels"])["classes"].sum() * float("nan")}  # noqa: E731
-        loader = study_loader(*data, SIZE, MASK_STRIDE, 6, 1, True)
-        fit(StudyNet("mobilenet_v2", 0.0, False), broken, loader, loader, recipe(), tmp_path)
+        loader = study_loader(*data, SETTINGS, MASK_STRIDE, True)
+        fit(StudyNet(PLAIN), broken, loader, loader, recipe(), tmp_path)
 
 
 def test_a_stage_trains_what_it_names_and_holds_the_rest_still(data, tmp_path):
     torch.manual_seed(0)
-    before = {name: value.clone() for name, value in StudyNet("mobilenet_v2", 0.0, True).state_dict().items()}
+    before = {name: value.clone() for name, value in StudyNet(SETTINGS).state_dict().items()}
     network, _ = train(data, tmp_path, stages=(Stage(2, 1e-2, ("classifier",)),))
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"classifier.1.weight", "classifier.1.bias"}, "nor do the running means of batch norms move"
@@ -176,21 +180,22 @@ def test_dice_by_hand():
 def test_every_kind_of_backbone_builds_and_answers():
     pixels = torch.zeros(2, 1, SIZE, SIZE, dtype=torch.uint8)
     for network in ("mobilenet_v2", "resnet18", "efficientnet_b0"):
-        outputs = StudyNet(network, 0.1, mask_head=True).eval()(pixels)
+        outputs = StudyNet(dataclasses.replace(SETTINGS, network=network)).eval()(pixels)
         assert outputs["classes"].shape == (2, 4) and outputs["mask"].shape == (2, 1, 8, 8)
-    assert "mask" not in StudyNet("resnet18", 0.1, mask_head=False).eval()(pixels)
+    assert "mask" not in StudyNet(dataclasses.replace(PLAIN, network="resnet18")).eval()(pixels)
 
 
 def test_an_unknown_network_is_named():
     with pytest.raises(DataFault, match="network=resnet19: torchvision has no such"):
-        StudyNet("resnet19", 0.1, False)
+        StudyNet(dataclasses.replace(SETTINGS, network="resnet19"))
 
 
 def test_backbone_weights_of_torchvision_fit_and_others_are_refused():
     import torchvision
 
     for name in ("mobilenet_v2", "resnet18"):
-        source, net = torchvision.models.get_model(name, weights=None).state_dict(), StudyNet(name, 0.1, True)
+        source = torchvision.models.get_model(name, weights=None).state_dict()
+        net = StudyNet(dataclasses.replace(SETTINGS, network=name))
         assert load_backbone(net.features, source, "file") == len(net.features.state_dict())
         first = next(iter(net.features.state_dict().values()))
         assert torch.equal(first, next(value for key, value in source.items() if not key.startswith("fc")))
@@ -198,7 +203,7 @@ def test_backbone_weights_of_torchvision_fit_and_others_are_refused():
         ours = {f"features.{key}": value for key, value in net.features.state_dict().items()}
         assert load_backbone(other.features, ours, "our net") >= 0.9 * len(ours), "a detector takes a classifier's"
     with pytest.raises(DataFault, match="file: only .* tensors fit this network"):
-        load_backbone(StudyNet("mobilenet_v2", 0.1, True).features, source, "file")
+        load_backbone(StudyNet(SETTINGS).features, source, "file")
 
 
 def test_a_run_folder_counts_as_finished_only_with_the_same_configuration(tmp_path):

@@ -1,5 +1,7 @@
 """A training that is killed goes on after its last epoch, and ends as if nothing had happened."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,9 +13,11 @@ from cxr.data.detection import detection_loader
 from cxr.data.lung_batches import lung_loader
 from cxr.data.multilabel import multilabel_loader
 from cxr.labels import STUDY_CLASSES
+from cxr.profiles import ours
 from cxr.training import checkpoint
 from cxr.training.checkpoint import RESUME, Pace, random_state, read_checkpoint, restore_random_state, save_atomically
-from cxr.training.fit import Recipe, Stage, fit
+from cxr.training.fit import fit
+from cxr.training.recipe import Recipe, Stage
 from cxr.training.runs import finish_run, is_finished, start_run
 
 SIZE = 32
@@ -64,6 +68,9 @@ def after_every_epoch(monkeypatch):
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
 
 
+SETTINGS = replace(ours.STUDY, size=SIZE, batch=4, seed=1)
+BOXED = replace(ours.FASTER_RCNN, size=SIZE, batch=4, seed=1)
+LABELLED = replace(ours.NIH, size=SIZE, batch=4, seed=1)
 STAGES = (Stage(2, 1e-2, ("head",)), Stage(4, 1e-2))
 
 
@@ -72,7 +79,7 @@ def train(data, folder, killed_at=0, **changes):
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
     network = SmallNet()
-    loaders = [study_loader(*data, SIZE, 8, 4, 1, training) for training in (True, False)]
+    loaders = [study_loader(*data, SETTINGS, 8, training) for training in (True, False)]
     recipe = Recipe(**{"stages": STAGES, "seed": 1, "ema": 0.9, "validate_every": 2, **changes})
     return network, fit(network, Losses(killed_at), *loaders, recipe, folder)
 
@@ -185,9 +192,9 @@ def test_every_loader_draws_the_same_numbers_again(data):
     images, boxes, pixels = data
     masks = (pixels > 100).astype(np.uint8)
     make = [
-        lambda: study_loader(images, boxes, pixels, SIZE, 8, 4, 1, True),
-        lambda: detection_loader(images, boxes, pixels, SIZE, 4, 1, True),
-        lambda: multilabel_loader(images, pixels, STUDY_CLASSES, SIZE, 4, 1, True),
+        lambda: study_loader(images, boxes, pixels, SETTINGS, 8, True),
+        lambda: detection_loader(images, boxes, pixels, BOXED, True),
+        lambda: multilabel_loader(images, pixels, STUDY_CLASSES, LABELLED, True),
         lambda: lung_loader(list(images["image_id"]), pixels, masks, 4, 1, True),
     ]
     for loader in make:

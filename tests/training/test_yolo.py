@@ -1,5 +1,6 @@
 """The adapter around ultralytics: one epoch on a handful of small pictures, no network."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,13 +11,13 @@ import torch
 from cxr.data.yolo_labels import write_yolo
 from cxr.faults import DataFault
 from cxr.prediction.detect import YoloDetector
-from cxr.profiles import Yolo
+from cxr.profiles import Yolo, ours
 from cxr.training import yolo
 from cxr.training.runs import finish_run
 from cxr.training.start import Start
 
-SETTINGS = Yolo(
-    model="yolo11n", size=64, epochs=1, batch=4, nominal_batch=4, optimizer="AdamW", lr=0.001, mosaic=0.0, mixup=0.0
+SETTINGS = dataclasses.replace(
+    ours.YOLO, model="yolo11n", size=64, epochs=1, batch=4, nominal_batch=4, optimizer="AdamW", lr=0.001, mixup=0.0
 )
 NOTHING = Start(None, None, ())
 

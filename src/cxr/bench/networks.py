@@ -19,9 +19,10 @@ def study_steps(repeats: int) -> tuple[float, float]:
     import torch
 
     from cxr.models.classifiers import StudyNet
+    from cxr.profiles import PROFILES
 
     pixels = torch.randint(0, 255, (BATCH, 1, STUDY_SIZE, STUDY_SIZE), dtype=torch.uint8)
-    network = StudyNet("mobilenet_v2", 0.2, mask_head=True)
+    network = StudyNet(PROFILES["demo"].study)
 
     def losses() -> list:
         return [value.float().square().mean() for value in network(pixels).values()]
@@ -33,7 +34,7 @@ def detector_steps(repeats: int) -> tuple[float, float]:
     """ms an image of the demo's Faster R-CNN."""
     import torch
 
-    from cxr.models.detectors import FasterRcnnNet
+    from cxr.models.faster_rcnn import FasterRcnnNet
     from cxr.profiles import PROFILES
     from cxr.training.losses import detection_losses
 

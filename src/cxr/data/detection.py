@@ -8,8 +8,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from cxr.boxes import area_xyxy, clip_xyxy, scale_xyxy
-from cxr.data.augment import detection_augmentation
+from cxr.data.augment import DETECTION_AUGMENTATIONS, find_augmentation
 from cxr.images.resize import to_cache_size
+from cxr.profiles import FasterRcnn
 from cxr.tables import BOX_COLUMNS
 
 OPACITY = 1  # 0 is background
@@ -67,14 +68,15 @@ def detection_loader(
     images: pd.DataFrame,
     boxes: pd.DataFrame,
     pixels: np.ndarray,
-    size: int,
-    batch: int,
-    seed: int,
+    settings: FasterRcnn,
     training: bool,
 ) -> DataLoader:
     """Batches of DetectionImages: shuffled and augmented for training, in table order otherwise."""
-    dataset = DetectionImages(images, boxes, pixels, size, detection_augmentation(seed) if training else None)
-    generator = torch.Generator().manual_seed(seed)
+    s = settings
+    make = find_augmentation(s.augmentation, DETECTION_AUGMENTATIONS, "faster_rcnn.augmentation")
+    dataset = DetectionImages(images, boxes, pixels, s.size, make(s.seed) if training else None)
+    generator = torch.Generator().manual_seed(s.seed)
+    batch = s.batch if training else s.validation_batch or s.batch
     # a last batch of one picture would break batch normalisation
     return DataLoader(
         dataset,

@@ -25,7 +25,7 @@ from cxr.evaluation.steps import Step, search_steps
 from cxr.prediction.constants import Constants, published_by, starting_constants
 from cxr.prediction.members import Member
 from cxr.profiles import Fusion
-from cxr.tables import BOXES, STUDY_SCORES, write_csv, write_table
+from cxr.tables import BOXES, NONE, STUDY_SCORES, write_csv, write_table
 from cxr.workspace import Workspace, write_json
 
 
@@ -38,8 +38,9 @@ def tune_blend(workspace: Workspace, detectors: Sequence[str], classifiers: Sequ
     settings = workspace.profile.fusion
     sources = training_sources(workspace, [*detectors, *classifiers])
     data, members = load_predictions(workspace, detectors, classifiers)
-    own = starting_constants(settings, detectors, classifiers)
-    start = starting_constants(settings, list(data.detections), list(data.scores))
+    says_none = any(NONE in data.scores[name] for name in classifiers)
+    own = starting_constants(settings, detectors, classifiers, says_none)
+    start = starting_constants(settings, list(data.detections), list(data.scores), says_none)
     steps = search_steps(start)
     tuned = tunable(data, steps, settings)
     parts = _parts(data.folds)

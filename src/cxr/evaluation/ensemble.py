@@ -13,7 +13,14 @@ from cxr.evaluation.out_of_fold import ground_truth, match_none, match_opacity, 
 from cxr.evaluation.voc import Matches, average_precision, restrict
 from cxr.labels import CLASSES, STUDY_CLASSES
 from cxr.prediction.calibrate import Map, fit_classes
-from cxr.prediction.combine import calibrate_boxes, calibrate_scores, fuse_detectors, inform, weigh_studies
+from cxr.prediction.combine import (
+    calibrate_boxes,
+    calibrate_scores,
+    fuse_detectors,
+    inform,
+    none_of_heads,
+    weigh_studies,
+)
 from cxr.prediction.constants import Constants
 
 TRIALS = 200  # resamples behind `share_better`
@@ -82,7 +89,8 @@ class OutOfFold:
             joining = {name: table for name, table in self.scores.items() if name in constants.class_weights}
             calibrated = {name: calibrate_scores(table, name, constants) for name, table in joining.items()}
             self._studies[key] = weigh_studies(self.images, calibrated, constants.class_weights)
-        return System(*inform(self.images, self.fuse(constants), self._studies[key], constants))
+        heads = none_of_heads(self.images, self.scores, constants)
+        return System(*inform(self.images, self.fuse(constants), self._studies[key], constants, heads))
 
     def match(self, system: System, metric: str = MEAN) -> list[Matches]:
         """Six classes, for intervals; those that `metric` does not take are as if nobody had them."""

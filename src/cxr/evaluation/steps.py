@@ -47,8 +47,10 @@ def search_steps(start: Constants) -> list[Step]:
     and is tuned when everything that it takes is settled.
     """
     steps = [*_detector_steps(start), *_classifier_steps(start)]
-    fields = ("none_formula", "none_calibration", "none_from_negative")
-    steps.append(Step("none", "none", _take(start, *fields), [_none_maps, _grid("none_from_negative", SHARES)], fields))
+    fields, grids = ("none_formula", "none_calibration", "none_from_negative"), [_none_maps]
+    if start.none_from_head:
+        fields, grids = (*fields, "none_from_head"), [_none_maps, _grid("none_from_head", SHARES)]
+    steps.append(Step("none", "none", _take(start, *fields), [*grids, _grid("none_from_negative", SHARES)], fields))
     for name, metric in (("none_into_boxes", "opacity"), ("negative_from_none", "negative")):
         steps.append(Step(name.replace("_", " "), metric, _take(start, name), [_grid(name, SHARES)], (name,)))
     return steps
@@ -133,6 +135,7 @@ def without_steps(start: Constants) -> Constants:
         box_weights=_alone(start.box_weights, next(iter(start.box_weights))),
         class_weights=_alone(start.class_weights, next(iter(start.class_weights))),
         none_formula=PRODUCT,
+        none_from_head=0.0,
         none_from_negative=0.0,
         negative_from_none=0.0,
         none_into_boxes=0.0,

@@ -13,8 +13,8 @@ def grad_cam(
     """Heat float32 [N x S x S] in 0..1: what in a picture speaks for a class, by the score before softmax.
 
     network: a classifier, pixels [B x 1 x S x S] in 0..255 to logits or to {'classes': logits}; pixels: uint8
-    [N x S x S]; targets: one class, or one a picture [N]; layer: whose activations are weighted, by default the last of
-    `network.features`. The map of a deep layer is coarse, and is enlarged between its cells.
+    [N x S x S]; targets: one class, or one a picture [N]; layer: whose activations are weighted, by default
+    `network.features.last`. The map of a deep layer is coarse, and is enlarged between its cells.
 
     Raises DataFault for a class that the network lacks and for scores that are not finite.
     """
@@ -22,7 +22,7 @@ def grad_cam(
 
     side, found = pixels.shape[-1], []
     with at_rest(network) as device:
-        method = LayerGradCam(Logits(network, targets), network.features[-1] if layer is None else layer)
+        method = LayerGradCam(Logits(network, targets), network.features.last if layer is None else layer)
         for batch, wanted in batches(pixels, targets, device):
             coarse = method.attribute(batch, wanted, relu_attributions=True).detach().float().cpu().numpy()[:, 0]
             found += [cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR) for one in coarse]

@@ -6,16 +6,17 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from cxr.data.lung_views import CROP, CROP_AND_MASK, Lung, lung_of, see_lungs
+from cxr.data.lung_views import CROP, CROP_AND_MASK, Lung, lung_of, see, see_lungs
 from cxr.evaluation.run_files import RunFiles
 from cxr.explain.cam import grad_cam
 from cxr.explain.chosen import Looked, choose
 from cxr.explain.lime import lime_heat
 from cxr.faults import DataFault
-from cxr.images.resize import to_cache_size
+from cxr.images.centre import around_centre, centre_window
 from cxr.labels import STUDY_CLASSES
 from cxr.prediction.classify import StudyClassifier
 from cxr.profiles import settings_of
+from cxr.tables import empty_boxes
 
 STUDIES = "studies"
 METHODS = {"Grad-CAM": grad_cam, "LIME": lime_heat}
@@ -48,11 +49,15 @@ def study_heat(files: RunFiles, looked: Looked, method: Callable[..., np.ndarray
     for fold, rows in looked.images.groupby("fold").groups.items():
         classifier = StudyClassifier(files.places.model(STUDIES, fold))
         lungs = [lung_of(looked.lungs[row], files.profile.lungs) for row in rows]
-        seen = [see_lungs(looked.pixels[row], lung, view) for row, lung in zip(rows, lungs, strict=True)]
-        pixels = np.stack([to_cache_size(one, classifier.size) for one in seen])
-        scores = classifier.view(list(looked.images["image_id"].loc[rows]), pixels, mirrored=False)
+        whole = [see_lungs(looked.pixels[row], lung, view) for row, lung in zip(rows, lungs, strict=True)]
+        seen = see(looked.images.loc[rows], empty_boxes(), looked.pixels[rows], lungs, view)
+        pixels = classifier.see(seen.images, whole)
+        scores = classifier.view(seen.images, whole, mirrored=False)
         found[rows] = scores[list(STUDY_CLASSES)].to_numpy().argmax(1)
         maps = method(classifier.model, pixels, found[rows])
+        s = classifier.settings
+        windows = [centre_window(row.height, row.width, s.size, s.resize) for row in seen.images.itertuples()]
+        maps = [around_centre(one, window) for one, window in zip(maps, windows, strict=True)]
         heat[rows] = [put_back(one, lung, view, side) for one, lung in zip(maps, lungs, strict=True)]
     return StudyHeat(heat, found)
 

@@ -19,8 +19,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cxr.data.nih import FINDINGS
-from cxr.models.classifiers import MASK_STRIDE, MultiLabelNet, StudyNet
-from cxr.models.detectors import FasterRcnnNet
+from cxr.labels import STUDY_CLASSES
+from cxr.models.classifiers import MultiLabelNet, StudyNet
+from cxr.models.faster_rcnn import FasterRcnnNet
+from cxr.models.mask_heads import MASK_STRIDE
 from cxr.models.segmenters import build_segmenter
 from cxr.profiles import Lungs, Nih, Study, Yolo
 from cxr.training import yolo
@@ -45,7 +47,7 @@ def build(section: object) -> nn.Module:
     if isinstance(section, Nih):
         return MultiLabelNet(section.network, section.dropout, len(FINDINGS))
     if isinstance(section, Study):
-        return StudyNet(section.network, section.dropout, section.mask_weight > 0)
+        return StudyNet(section)
     if isinstance(section, Lungs):
         return build_segmenter(section.network, section.width, section.depth)
     return _build_yolo(section) if isinstance(section, Yolo) else FasterRcnnNet(section)
@@ -79,7 +81,7 @@ def weight_bytes(section: object) -> int:
 
 def losses_of(section: object) -> Callable[[nn.Module, dict], dict[str, Tensor]]:
     """The losses that the training of this section adds up."""
-    kinds = {Nih: multilabel_losses, Study: study_losses, Lungs: lung_losses, Yolo: _yolo_losses}
+    kinds = {Nih: multilabel_losses, Study: study_losses(), Lungs: lung_losses, Yolo: _yolo_losses}
     return kinds.get(type(section), detection_losses)
 
 
@@ -99,11 +101,13 @@ def made_up_batch(section: object, count: int) -> dict:
     """Gray noise with two boxes a picture, under every name that one of the losses asks for."""
     size, boxes = section.size, torch.tensor(BOXES) * section.size
     cells = size if isinstance(section, Lungs) else size // MASK_STRIDE
-    targets = torch.zeros(count, len(FINDINGS)) if isinstance(section, Nih) else torch.zeros(count, dtype=torch.long)
+    targets = torch.zeros(count, len(FINDINGS) if isinstance(section, Nih) else len(STUDY_CLASSES))
     return {
         "pixels": torch.randint(0, 255, (count, 1, size, size), dtype=torch.uint8),
         "mask": torch.zeros(count, 1, cells, cells),
         "target": targets,
+        "weight": torch.ones(count),
+        "empty": torch.zeros(count),
         "boxes_xyxy": [boxes] * count,
         "labels": [torch.ones(len(boxes), dtype=torch.long)] * count,
         "image_id": ["noise"] * count,

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cxr.labels import STUDY_CLASSES
-from cxr.models.backbones import backbone_features, feature_taps, normalise
+from cxr.models.backbones import backbone_features, normalise
+from cxr.models.mask_heads import build_mask_head
+from cxr.profiles import Study
 
 PLACES = 6  # the mask is seen by the class head as a grid of this many cells each way
-MASK_STRIDE = 8  # pixels of the input that one pixel of the predicted mask stands for
 
 
 class MultiLabelNet(nn.Module):
@@ -22,63 +23,60 @@ class MultiLabelNet(nn.Module):
     def __init__(self, network: str, dropout: float, classes: int):
         super().__init__()
         self.features = backbone_features(network)
-        width = feature_taps(self.features)[-1][1]
-        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, classes))
+        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.features.widths[-1], classes))
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.classifier(self.features(normalise(pixels)).mean((2, 3)))
 
 
 class StudyNet(nn.Module):
-    """Pixels [B x 1 x H x W] in 0..255 to logits: 'classes' [B x 4] and 'mask' [B x 1 x H/8 x W/8].
+    """Pixels [B x 1 x H x W] in 0..255 to logits: 'classes' [B x 4], 'mask' [B x 1 x H/8 x W/8] and 'none' [B].
 
-    Shared features of a torchvision network; `mask` is there only if the net was built with a mask head.
+    Features of a shared backbone, and the heads that the settings ask for: `mask` where boxes count for the loss,
+    `none` (no opacity anywhere) where that has a weight.
     """
 
-    HEAD = ("classifier", "mask_head", "place")  # what is not backbone
+    HEAD = ("classifier", "mask_head", "place", "none_head")  # what is not backbone
 
-    def __init__(self, network: str, dropout: float, mask_head: bool, classes: int = len(STUDY_CLASSES)):
+    def __init__(self, settings: Study, classes: int = len(STUDY_CLASSES)):
         super().__init__()
-        self.features = backbone_features(network)
-        taps = feature_taps(self.features)
-        self.taps = [index for index, _, stride in taps if stride >= MASK_STRIDE]
-        widths = [width for _, width, stride in taps if stride >= MASK_STRIDE]
-        self.mask_head = MaskHead(widths) if mask_head else None
-        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], classes))
+        s = settings
+        self.features = backbone_features(s.network)
+        width = self.features.widths[-1]
+        self.mask_head = build_mask_head(s.decoder, self.features) if s.mask_weight > 0 else None
+        self.classifier = class_head(width, s.hidden, s.dropout, classes)
         # where the mask lies: the classes differ by place (bilateral, peripheral, lower), which pooling forgets
         self.place = (
-            nn.Sequential(nn.Linear(2 * PLACES**2, 64), nn.ReLU(), nn.Linear(64, classes)) if mask_head else None
+            nn.Sequential(nn.Linear(2 * PLACES**2, 64), nn.ReLU(), nn.Linear(64, classes)) if self.mask_head else None
         )
+        places = 2 * PLACES**2 if self.mask_head else 0
+        self.none_head = nn.Linear(width + places, 1) if s.none_weight > 0 else None
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        x, levels = normalise(pixels), []
-        for index, layer in enumerate(self.features):
-            x = layer(x)
-            if index in self.taps:
-                levels.append(x)
-        pooled = x.mean((2, 3))
-        if self.mask_head is None:
-            return {"classes": self.classifier(pooled)}
-        mask = self.mask_head(levels)
-        # no gradient: the mask learns from boxes alone
-        chance = mask.sigmoid().detach()
-        places = torch.cat([F.adaptive_avg_pool2d(chance, PLACES), F.adaptive_max_pool2d(chance, PLACES)], 1).flatten(1)
-        return {"classes": self.classifier(pooled) + self.place(places), "mask": mask}
+        levels = self.features.levels(normalise(pixels))
+        pooled = levels[-1].mean((2, 3))
+        outputs = {"classes": self.classifier(pooled)}
+        seen = [pooled]
+        if self.mask_head is not None:
+            mask = self.mask_head(levels)
+            # no gradient: the mask learns from boxes alone
+            chance = mask.sigmoid().detach()
+            found = [F.adaptive_avg_pool2d(chance, PLACES), F.adaptive_max_pool2d(chance, PLACES)]
+            places = torch.cat(found, 1).flatten(1)
+            seen.append(places)
+            outputs = {"classes": outputs["classes"] + self.place(places), "mask": mask}
+        if self.none_head is not None:
+            outputs["none"] = self.none_head(torch.cat(seen, 1))[:, 0]
+        return outputs
 
 
-class MaskHead(nn.Module):
-    """A small top-down pyramid: features of stride 8, 16, 32 [B x C_i x h_i x w_i] to mask logits at stride 8."""
-
-    def __init__(self, widths: list[int], width: int = 64):
-        super().__init__()
-        self.lateral = nn.ModuleList(nn.Conv2d(w, width, 1) for w in widths)
-        self.refine = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, 1, 1)
-        )
-
-    def forward(self, levels: list[Tensor]) -> Tensor:
-        top = None
-        for lateral, level in zip(reversed(self.lateral), reversed(levels), strict=True):
-            here = lateral(level)
-            top = here if top is None else here + F.interpolate(top, size=here.shape[2:], mode="nearest")
-        return self.refine(top)
+def class_head(width: int, hidden: int, dropout: float, classes: int) -> nn.Sequential:
+    """Pooled features [B x width] to logits [B x classes]: one layer, or the two of paper 004, section 3.4
+    (linear, ReLU, dropout between, linear; Xavier initialisation)."""
+    if not hidden:
+        return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, classes))
+    head = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes))
+    for layer in (head[0], head[-1]):
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return head

@@ -18,7 +18,7 @@ from cxr.prediction.constants import MAXIMUM, PRODUCT, Constants
 from cxr.prediction.wbf import fuse_arrays
 from cxr.prediction.wbf import weighted_boxes_fusion as weighted_boxes_fusion
 from cxr.profiles import Fusion
-from cxr.tables import BOX_COLUMNS, BOXES, IMAGE_SCORES, STUDY_SCORES, check_table
+from cxr.tables import BOX_COLUMNS, BOXES, IMAGE_SCORES, NONE, STUDY_SCORES, check_table
 
 SMALLEST_SIDE = 1.0  # px; a thinner box can match nothing, and a submission's two decimals may leave it no area
 
@@ -41,7 +41,8 @@ def combine(
         detections = {name: calibrate_boxes(table, name, constants) for name, table in detections.items()}
         image_scores = {name: calibrate_scores(table, name, constants) for name, table in image_scores.items()}
     boxes = fuse_detectors(images, detections, constants)
-    return inform(images, boxes, weigh_studies(images, image_scores, constants.class_weights), constants)
+    studies = weigh_studies(images, image_scores, constants.class_weights)
+    return inform(images, boxes, studies, constants, none_of_heads(images, image_scores, constants))
 
 
 def calibrate_boxes(table: pd.DataFrame, name: str, constants: Constants) -> pd.DataFrame:
@@ -76,8 +77,9 @@ def average_folds(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     ids = [list(table["image_id"]) for table in tables]
     if not ids or any(one != ids[0] for one in ids):
         raise ValueError("folds to average must be tables of the same images in the same order")
-    values = np.mean([table[list(STUDY_CLASSES)].to_numpy(float) for table in tables], axis=0)
-    mean = pd.DataFrame(values, columns=list(STUDY_CLASSES))
+    names = [*STUDY_CLASSES, *([NONE] if all(NONE in table for table in tables) else [])]
+    values = np.mean([table[names].to_numpy(float) for table in tables], axis=0)
+    mean = pd.DataFrame(values, columns=names)
     mean.insert(0, "image_id", ids[0])
     return check_table(mean, IMAGE_SCORES, "mean of folds")
 
@@ -193,11 +195,41 @@ def study_means(image_scores: pd.DataFrame, studies: pd.Series) -> pd.DataFrame:
     return check_table(table.rename_axis("study_id").reset_index(), STUDY_SCORES, "study means")
 
 
+def none_of_heads(
+    images: pd.DataFrame, image_scores: Mapping[str, pd.DataFrame], constants: Constants
+) -> pd.Series | None:
+    """What the classifiers' two-class heads say of `none`, by image_id, weighted as the classifiers are; None where it
+    counts for nothing. Raises DataFault where it counts and nobody says it."""
+    if not constants.none_from_head:
+        return None
+    weights = {
+        name: constants.class_weights[name]
+        for name, table in image_scores.items()
+        if NONE in table and constants.class_weights.get(name, 0) > 0
+    }
+    if not weights:
+        raise DataFault(
+            f"none_from_head is {constants.none_from_head}, but no classifier has a two-class head; "
+            "run notebook 10_fuse_and_blend again"
+        )
+    tables = [image_scores[name].set_index("image_id").loc[images["image_id"], NONE] for name in weights]
+    values = np.average([table.to_numpy(float) for table in tables], axis=0, weights=list(weights.values()))
+    return pd.Series(values, index=images["image_id"].to_numpy(), name=NONE)
+
+
 def inform(
-    images: pd.DataFrame, boxes: pd.DataFrame, studies: pd.DataFrame, constants: Constants
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    studies: pd.DataFrame,
+    constants: Constants,
+    heads: pd.Series | None = None,
 ) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
-    """`none` from fused boxes, then none and negative from each other, then the boxes' scores from the new none."""
+    """`none` from fused boxes and two-class heads, then none and negative from each other, then the boxes' scores from
+    the new none. heads: of `none_of_heads`."""
     none = none_from_boxes(list(images["image_id"]), boxes, constants.none_formula, constants.none_calibration)
+    if heads is not None:
+        share = constants.none_from_head
+        none = ((1 - share) * none + share * heads.reindex(none.index)).rename(NONE)
     none, studies = blend(images, none, studies, constants)
     return none_into_boxes(boxes, none, constants.none_into_boxes), none, studies
 

@@ -32,6 +32,7 @@ class Constants:
     box_weights: dict[str, float] = field(default_factory=dict)
     class_weights: dict[str, float] = field(default_factory=dict)
     none_formula: str = PRODUCT
+    none_from_head: float = 0.0  # h: none = (1 - h) none of the boxes + h none of the classifiers' two-class heads
     none_from_negative: float = 0.0  # a: none' = (1 - a) none + a negative
     negative_from_none: float = 0.0  # c: negative' = (1 - c) negative + c mean(none)
     none_into_boxes: float = 0.0  # b: score' = score^(1 - b) (1 - none')^b
@@ -40,14 +41,20 @@ class Constants:
     none_calibration: Map = field(default_factory=dict)  # of fused boxes, for `none` alone; empty: none
 
 
-def starting_constants(settings: Fusion, detectors: Sequence[str], classifiers: Sequence[str]) -> Constants:
-    """The published values of the profile, all models alike: where tuning begins, and what holds without it."""
+def starting_constants(
+    settings: Fusion, detectors: Sequence[str], classifiers: Sequence[str], none_head: bool = False
+) -> Constants:
+    """The published values of the profile, all models alike: where tuning begins, and what holds without it.
+
+    none_head: a classifier says `none` too.
+    """
     return Constants(
         settings.wbf_iou,
         settings.wbf_skip,
         settings.max_boxes,
         dict.fromkeys(detectors, 1.0),
         dict.fromkeys(classifiers, 1.0),
+        none_from_head=settings.none_from_head if none_head else 0.0,
         none_from_negative=settings.none_from_negative,
         negative_from_none=settings.negative_from_none,
         none_into_boxes=settings.none_into_boxes,

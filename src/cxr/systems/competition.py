@@ -1,4 +1,4 @@
-"""The spine: paper 004's system. Two detectors and a study classifier, trained fold by fold, and their predictions.
+"""The spine: paper 004's system. Detectors and a study classifier, trained fold by fold, and their predictions.
 
 Out-of-fold predictions are saved, so that everything after (fusion, blending, report) needs no model.
 """
@@ -15,89 +15,163 @@ from cxr.data.prepare import load_training
 from cxr.data.yolo_labels import write_yolo
 from cxr.faults import DataFault
 from cxr.images.resize import to_cache_size
+from cxr.models.architectures import FASTER_RCNN
 from cxr.prediction.classify import StudyClassifier, mean_of_views, sees_mirror_images
-from cxr.prediction.combine import average_folds, calibrate_boxes, calibrate_scores, combine, fuse_folds, study_means
+from cxr.prediction.combine import (
+    average_folds,
+    calibrate_boxes,
+    calibrate_scores,
+    combine,
+    fuse_boxes,
+    fuse_folds,
+    study_means,
+)
 from cxr.prediction.constants import read_constants
-from cxr.prediction.detect import FasterRcnnDetector, YoloDetector
+from cxr.prediction.detect import Detector, TorchvisionDetector, YoloDetector
 from cxr.prediction.lung_finder import LungFinder
 from cxr.prediction.members import Member, read_members, uncovered
 from cxr.prediction.out_of_fold import write_boxes
 from cxr.prediction.passes import Level, Pass, first_passes, order_of_work
 from cxr.prediction.schedule import Results
-from cxr.profiles import ModelSettings, settings_of
+from cxr.profiles import Fusion, ModelSettings, Profile, more_detectors, settings_of
 from cxr.tables import IMAGE_SCORES, STUDY_SCORES, empty_boxes, write_table
 from cxr.training import yolo
 from cxr.training.cross_validation import Fold, each_fold
-from cxr.training.faster_rcnn import train_faster_rcnn
-from cxr.training.pretraining import NIH_NAME, RSNA_FASTER_RCNN, RSNA_YOLO
+from cxr.training.detectors import train_detector
+from cxr.training.pretraining import NIH_NAME, RSNA_YOLO, rsna_name
 from cxr.training.start import Start, find_start
 from cxr.training.studies import train_study
 from cxr.workspace import Workspace
 
-YOLO, FASTER_RCNN, STUDIES = "yolo", "faster_rcnn", "studies"
-DETECTORS, CLASSIFIERS = (YOLO, FASTER_RCNN), (STUDIES,)
-Model = YoloDetector | FasterRcnnDetector | StudyClassifier
+YOLO, STUDIES = "yolo", "studies"
+CLASSIFIERS = (STUDIES,)
+Model = Detector | StudyClassifier
 # what shapes a training: when one of these changes, a finished fold is not the fold that would be trained now
-FIT = ("cxr.training.fit", "cxr.training.losses", "cxr.models.backbones", "cxr.data.augment", "cxr.images.resize")
+FIT = (
+    "cxr.training.fit",
+    "cxr.training.recipe",
+    "cxr.training.losses",
+    "cxr.models.backbones",
+    "cxr.data.augment",
+    "cxr.images.resize",
+)
+TORCHVISION = (*FIT, "cxr.training.detectors", "cxr.models.detectors", "cxr.data.detection")
 CODE = {
-    YOLO: ("cxr.training.yolo", "cxr.data.yolo_labels", "cxr.images.resize"),
-    FASTER_RCNN: (*FIT, "cxr.training.faster_rcnn", "cxr.models.detectors", "cxr.data.detection"),
-    STUDIES: (*FIT, "cxr.training.studies", "cxr.models.classifiers", "cxr.data.datasets"),
+    YOLO: ("cxr.training.yolo", "cxr.training.yolo_losses", "cxr.data.yolo_labels", "cxr.images.resize"),
+    STUDIES: (
+        *FIT,
+        "cxr.training.studies",
+        "cxr.models.classifiers",
+        "cxr.models.mask_heads",
+        "cxr.data.datasets",
+        "cxr.images.centre",
+    ),
 }
 
 
-def train_yolo_folds(workspace: Workspace, variant: str = "", **changes: object) -> pd.DataFrame:
+def detectors_of(profile: Profile) -> tuple[str, ...]:
+    """YOLO, Faster R-CNN and what the profile names beside them."""
+    return (YOLO, FASTER_RCNN, *more_detectors(profile))
+
+
+def train_yolo_folds(
+    workspace: Workspace, variant: str = "", only: Sequence[int] | None = None, **changes: object
+) -> pd.DataFrame | None:
     """Stage 07: one YOLO a fold, then its boxes on the images it never saw. Returns the out-of-fold BOXES table.
 
     variant: the name of a training to compare with, which has folders `yolo_<variant>`; changes: the values that it has
-    in place of the profile's (`pretrained=False`, `lungs="crop"`).
+    in place of the profile's (`pretrained=False`, `lungs="crop"`); only: folds to train, without predicting.
     """
     yolo.prepare(workspace.places.working / "ultralytics")
     settings, start, name = _begin(workspace, YOLO, (variant, changes), RSNA_YOLO)
     share = workspace.profile.budget.yolo_share
+    half = workspace.profile.prediction.half
+
+    def train(_: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
+        return _train_yolo(workspace, settings, fold)
 
     def predict(folder, images, pixels):
-        return YoloDetector(folder, settings).predict(images, pixels)
+        return _all_views(YoloDetector(folder, settings, half=half), settings, images, pixels)
 
-    table = each_fold(workspace, name, settings, start, share, _train_yolo, predict, CODE[YOLO])
-    write_boxes(table, load_training(workspace)[0], workspace.places.predictions(name) / "out_of_fold.csv")
-    return table
+    table = each_fold(workspace, name, settings, start, share, train, predict, CODE[YOLO], only)
+    return _keep_boxes(workspace, name, table)
 
 
-def train_faster_rcnn_folds(workspace: Workspace, variant: str = "", **changes: object) -> pd.DataFrame:
+def train_faster_rcnn_folds(
+    workspace: Workspace, variant: str = "", only: Sequence[int] | None = None, **changes: object
+) -> pd.DataFrame | None:
     """Stage 08: one Faster R-CNN a fold, then its boxes on the images it never saw (BOXES)."""
-    settings, start, name = _begin(workspace, FASTER_RCNN, (variant, changes), RSNA_FASTER_RCNN, NIH_NAME)
-    share = workspace.profile.budget.faster_rcnn_share
+    return train_detector_folds(workspace, FASTER_RCNN, variant, only, **changes)
+
+
+def train_more_detectors(workspace: Workspace) -> dict[str, pd.DataFrame]:
+    """Stage 08: the architectures beside Faster R-CNN that the profile names, out-of-fold BOXES of each."""
+    return {name: train_detector_folds(workspace, name) for name in more_detectors(workspace.profile)}
+
+
+def train_detector_folds(
+    workspace: Workspace, architecture: str, variant: str = "", only: Sequence[int] | None = None, **changes: object
+) -> pd.DataFrame | None:
+    """One torchvision detector a fold, then its boxes on the images it never saw (BOXES)."""
+    pretrained = (rsna_name(architecture), NIH_NAME)
+    settings, start, name = _begin(workspace, architecture, (variant, changes), *pretrained)
+    share, half = workspace.profile.budget.faster_rcnn_share, workspace.profile.prediction.half
 
     def train(_: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
         parts = fold.part(fold.training), fold.part(fold.held_out)
-        return train_faster_rcnn(settings, *parts, fold.start, fold.folder, fold.seconds)
+        return train_detector(architecture, settings, *parts, fold.start, fold.folder, fold.seconds)
 
     def predict(folder, images, pixels):
-        return FasterRcnnDetector(folder).predict(images, pixels)
+        return _all_views(TorchvisionDetector(folder, half=half), settings, images, pixels)
 
-    table = each_fold(workspace, name, settings, start, share, train, predict, CODE[FASTER_RCNN])
-    write_boxes(table, load_training(workspace)[0], workspace.places.predictions(name) / "out_of_fold.csv")
-    return table
+    code = (*TORCHVISION, f"cxr.models.{architecture}")
+    table = each_fold(workspace, name, settings, start, share, train, predict, code, only)
+    return _keep_boxes(workspace, name, table)
 
 
-def train_study_folds(workspace: Workspace, variant: str = "", **changes: object) -> pd.DataFrame:
+def train_study_folds(
+    workspace: Workspace, variant: str = "", only: Sequence[int] | None = None, **changes: object
+) -> pd.DataFrame | None:
     """Stage 09: one study classifier a fold, then its probabilities on the images it never saw (IMAGE_SCORES)."""
     settings, start, name = _begin(workspace, STUDIES, (variant, changes), NIH_NAME)
-    share = workspace.profile.budget.study_share
+    share, half = workspace.profile.budget.study_share, workspace.profile.prediction.half
 
     def train(_: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
         return train_study(settings, fold)
 
     def predict(folder, images, pixels):
-        return StudyClassifier(folder).predict(list(images["image_id"]), pixels)
+        return StudyClassifier(folder, half=half).predict(images, pixels)
 
-    table = each_fold(workspace, name, settings, start, share, train, predict, CODE[STUDIES])
-    folder = workspace.places.predictions(name)
-    write_table(table, folder / "out_of_fold_images.csv", IMAGE_SCORES)
-    studies = load_training(workspace)[0].set_index("image_id")["study_id"]
-    write_table(study_means(table, table["image_id"].map(studies)), folder / "out_of_fold.csv", STUDY_SCORES)
+    table = each_fold(workspace, name, settings, start, share, train, predict, CODE[STUDIES], only)
+    return keep_scores(workspace, name, table)
+
+
+def keep_scores(workspace: Workspace, name: str, table: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Write a classifier's out-of-fold IMAGE_SCORES and their means over studies; returns the former."""
+    if table is not None:
+        folder = workspace.places.predictions(name)
+        write_table(table, folder / "out_of_fold_images.csv", IMAGE_SCORES)
+        studies = load_training(workspace)[0].set_index("image_id")["study_id"]
+        write_table(study_means(table, table["image_id"].map(studies)), folder / "out_of_fold.csv", STUDY_SCORES)
     return table
+
+
+def _keep_boxes(workspace: Workspace, name: str, table: pd.DataFrame | None) -> pd.DataFrame | None:
+    if table is not None:
+        write_boxes(table, load_training(workspace)[0], workspace.places.predictions(name) / "out_of_fold.csv")
+    return table
+
+
+def _all_views(detector: Detector, settings: ModelSettings, images: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
+    """A detector's boxes; with `flip_at_test` fused with those of the mirrored pictures."""
+    mirrored = (False, True) if settings.flip_at_test else (False,)
+    return fuse_views([detector.predict(images, pixels, each) for each in mirrored], images)
+
+
+def fuse_views(views: Sequence[pd.DataFrame], images: pd.DataFrame) -> pd.DataFrame:
+    """BOXES of one network's views of the same pictures as one table, by the published constants; a single one stays as
+    it is."""
+    return fuse_boxes(views, images, Fusion()) if len(views) > 1 else views[0]
 
 
 def _begin(
@@ -110,8 +184,7 @@ def _begin(
     return settings, start, f"{model}_{words}" if words else model
 
 
-def _train_yolo(workspace: Workspace, fold: Fold) -> tuple[dict[str, Tensor], dict]:
-    settings = workspace.profile.yolo
+def _train_yolo(workspace: Workspace, settings: ModelSettings, fold: Fold) -> tuple[dict[str, Tensor], dict]:
     # the network's own size: ultralytics would resize with another filter than prediction does
     pixels = np.stack([to_cache_size(image, settings.size) for image in fold.pixels])
     data_yaml = write_yolo(
@@ -132,10 +205,11 @@ class Competition:
     def __init__(self, workspace: Workspace, tests: pd.DataFrame):
         yolo.prepare(workspace.places.working / "ultralytics")
         self.profile = workspace.profile
-        self.folders = {name: _folds(workspace, name) for name in (*DETECTORS, *CLASSIFIERS)}
+        known = detectors_of(workspace.profile)
+        self.folders = {name: _folds(workspace, name) for name in (*known, *CLASSIFIERS)}
         self.members, self.lungs = foreign_members(workspace, tests), LungFinder(workspace)
         self.constants = read_constants(workspace.places.blend, members=bool(self.members))
-        self.detectors = [name for name in DETECTORS if self.constants.box_weights.get(name, 1.0) > 0]
+        self.detectors = [name for name in known if self.constants.box_weights.get(name, 1.0) > 0]
         self.classifiers = [name for name in CLASSIFIERS if self.constants.class_weights.get(name, 1.0) > 0]
         self._loaded: dict[tuple[str, int], Model] = {}
 
@@ -145,7 +219,8 @@ class Competition:
 
     def order_of_work(self, seconds: dict[str, float]) -> list[Level]:
         """seconds: what an image of each model takes, where measured."""
-        mirrored = [name for name in self.classifiers if sees_mirror_images(self.folders[name][0])]
+        names = (*self.detectors, *self.classifiers)
+        mirrored = [name for name in names if sees_mirror_images(self.folders[name][0])]
         return order_of_work(self.detectors, self.classifiers, self.profile.folds.count, mirrored, seconds)
 
     def run(self, one: Pass, images: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
@@ -153,9 +228,9 @@ class Competition:
         model, view = self._model(one), settings_of(self.profile, one.model).lungs
         lungs = self.lungs.find(images, pixels) if view != WHOLE else [None] * len(images)
         seen = see(images, empty_boxes(), pixels, lungs, view)
-        if one.model in DETECTORS:
-            return seen.back(model.predict(seen.images, seen.pixels))
-        return model.view(list(images["image_id"]), seen.pixels, one.mirrored)
+        if one.model in self.detectors:
+            return seen.back(model.predict(seen.images, seen.pixels, one.mirrored))
+        return model.view(seen.images, seen.pixels, one.mirrored)
 
     def release(self, one: Pass) -> None:
         """Free the memory of a network that nobody will ask again."""
@@ -164,13 +239,12 @@ class Competition:
     def _model(self, one: Pass) -> Model:
         key = (one.model, one.fold)
         if key not in self._loaded:
-            folder, batch = self.folders[one.model][one.fold], self.profile.prediction.batch
+            folder, p = self.folders[one.model][one.fold], self.profile.prediction
             makers = {
-                YOLO: lambda: YoloDetector(folder, self.profile.yolo, batch),
-                FASTER_RCNN: lambda: FasterRcnnDetector(folder, batch),
-                STUDIES: lambda: StudyClassifier(folder, 2 * batch),
+                YOLO: lambda: YoloDetector(folder, self.profile.yolo, p.batch, p.half),
+                STUDIES: lambda: StudyClassifier(folder, 2 * p.batch, p.half),
             }
-            self._loaded[key] = makers[one.model]()
+            self._loaded[key] = makers.get(one.model, lambda: TorchvisionDetector(folder, p.batch, p.half))()
         return self._loaded[key]
 
     def combine(self, images: pd.DataFrame, results: Results) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
@@ -182,12 +256,13 @@ class Competition:
         boxes, scores = {}, {}
         # maps were fitted to what one model says, so they come before folds are fused or averaged
         for name in self.detectors:
-            folds = [results[one] for one in sorted(results) if one.model == name]
+            folds = [fuse_views(views, images) for views in _views(results, name)]
             found = [calibrate_boxes(table, name, self.constants) for table in folds]
             if found:
                 boxes[name] = fuse_folds(found, images, self.profile.fusion)
         for name in self.classifiers:
-            found = [calibrate_scores(table, name, self.constants) for table in _views_joined(results, name)]
+            folds = [mean_of_views(views) for views in _views(results, name)]
+            found = [calibrate_scores(table, name, self.constants) for table in folds]
             scores[name] = average_folds(found)
         for member in self.members:
             kind, calibrate = (boxes, calibrate_boxes) if member.is_detector else (scores, calibrate_scores)
@@ -200,18 +275,19 @@ def foreign_members(workspace: Workspace, tests: pd.DataFrame) -> list[Member]:
     """The members of input/members, if each covers all of `tests`; else none, which is said."""
     if not workspace.places.members.is_dir():
         return []  # a run that was carried elsewhere has no training images to check members against
-    members = read_members(workspace.places.members, load_training(workspace)[0], [*DETECTORS, *CLASSIFIERS])
+    members = read_members(
+        workspace.places.members, load_training(workspace)[0], [*detectors_of(workspace.profile), *CLASSIFIERS]
+    )
     missing = uncovered(members, tests)
     for line in missing:
         print(f"note: {line}; foreign members are left out")
     return [] if missing else members
 
 
-def _views_joined(results: Results, name: str) -> list[pd.DataFrame]:
-    """A classifier's folds, each the mean of the views that there are."""
+def _views(results: Results, name: str) -> list[list[pd.DataFrame]]:
+    """A model's tables by fold: of the pictures as they are, then of mirrored ones, as far as there are any."""
     folds = sorted({one.fold for one in results if one.model == name})
-    views = [[results[one] for one in sorted(results) if (one.model, one.fold) == (name, fold)] for fold in folds]
-    return [mean_of_views(one) for one in views]
+    return [[results[one] for one in sorted(results) if (one.model, one.fold) == (name, fold)] for fold in folds]
 
 
 def _folds(workspace: Workspace, name: str) -> Sequence:
@@ -226,13 +302,12 @@ def _folds(workspace: Workspace, name: str) -> Sequence:
     return folders
 
 
-def rsna_detectors(workspace: Workspace) -> dict[str, YoloDetector | FasterRcnnDetector]:
+def rsna_detectors(workspace: Workspace) -> dict[str, Detector]:
     """The detectors that stage 05 left, ready to predict; a detector that it left out is not there."""
     yolo.prepare(workspace.places.working / "ultralytics")
-    profile = workspace.profile
-    makers = {
-        YOLO: (RSNA_YOLO, lambda folder: YoloDetector(folder, profile.yolo)),
-        FASTER_RCNN: (RSNA_FASTER_RCNN, FasterRcnnDetector),
-    }
-    folders = {name: (workspace.places.pretrained(part), make) for name, (part, make) in makers.items()}
-    return {name: make(folder) for name, (folder, make) in folders.items() if (folder / "run.json").is_file()}
+    profile, found = workspace.profile, {}
+    for name in detectors_of(profile):
+        folder = workspace.places.pretrained(rsna_name(name))
+        if (folder / "run.json").is_file():
+            found[name] = YoloDetector(folder, profile.yolo) if name == YOLO else TorchvisionDetector(folder)
+    return found

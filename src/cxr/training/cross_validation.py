@@ -3,7 +3,7 @@
 A finished fold is never trained again while its settings, data, starting weights and training code stay the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
 from cxr.provenance import data_digest
 from cxr.stamps import own_digests
+from cxr.training import ranks
 from cxr.training.runs import drop_checkpoint, finish_run, is_finished, start_run
 from cxr.training.start import SIIM, Start, source_name
 from cxr.workspace import Workspace
@@ -56,8 +57,11 @@ def each_fold(
     train: Train,
     predict: Predict,
     code: tuple[str, ...],
-) -> pd.DataFrame:
+    only: Sequence[int] | None = None,
+) -> pd.DataFrame | None:
     """Train what is not trained yet, predict each fold by the model without it; the out-of-fold table of all images.
+
+    only: train these folds and predict nothing. None is returned then, and in every process but the first (`ranks`).
 
     settings: a profile section, whose `lungs`, if any, says what the model sees of a picture (`data.lung_views`);
     share: of the clock; code: modules that shape the training, so that a fold trained by other code is trained again.
@@ -67,8 +71,10 @@ def each_fold(
     seen, masks = see_training(workspace, getattr(settings, "lungs", WHOLE), images, boxes, pixels)
     data = data_digest(images[["image_id", "fold", "role", "pixel_hash", *STUDY_CLASSES]], boxes, *masks)
     sources = [*start.sources, source_name(workspace, SIIM)]
-    found = []
-    for number in numbers:
+    unknown = sorted(set(only or ()) - set(numbers))
+    if unknown:
+        raise DataFault(f"fold {unknown[0]}: there are {', '.join(map(str, numbers))}")
+    for number in numbers if only is None else only:
         folder = workspace.places.model(name, number)
         config = configuration(settings, start, data, code, fold=int(number))
 
@@ -80,7 +86,12 @@ def each_fold(
 
         if not run_once(workspace, folder, config, start, sources, train_fold):
             print(f"fold {number}: trained already, kept")
+    if only is not None or not ranks.is_first():
+        return None
+    found = []
+    for number in numbers:
         rows = np.flatnonzero(images["fold"] == number)
+        folder = workspace.places.model(name, number)
         found.append(seen.back(predict(folder, seen.images.iloc[rows], seen.pixels[rows])))
     return pd.concat(found, ignore_index=True)
 
@@ -105,17 +116,37 @@ def run_once(
     train: Callable[[], tuple[dict[str, Tensor], dict]],
 ) -> bool:
     """Train into a run folder unless this very configuration is finished there; returns whether it was trained."""
-    if is_finished(folder, config):
-        drop_checkpoint(folder)  # of a training that was killed between its last two files
+    done = is_finished(folder, config)
+    ranks.wait()  # until all have looked: then the first one may write
+    if done:
+        if ranks.is_first():
+            drop_checkpoint(folder)  # of a training that was killed between its last two files
         return False
-    start_run(folder, config)
+    if ranks.is_first():
+        start_run(folder, config)
+    ranks.wait()
     state, record = train()
+    if ranks.is_first():
+        _finish(workspace, folder, config, start, sources, state, record)
+    ranks.wait()
+    return True
+
+
+def _finish(
+    workspace: Workspace,
+    folder: Path,
+    config: dict,
+    start: Start,
+    sources: list[str],
+    state: dict[str, Tensor],
+    record: dict,
+) -> None:
     for event in _events(record):
         workspace.clock.tell(TRAINING, f"{folder.relative_to(workspace.places.root)}: {event}")
     where = {"data": workspace.inputs["data"], **start.record(), "training_sources": sources}
     seed = config["settings"]["seed"]
-    finish_run(folder, state, {**record, **where, "profile": workspace.profile.name, "seed": seed})
-    return True
+    record |= {**where, "profile": workspace.profile.name, "seed": seed, "processes": ranks.count()}
+    finish_run(folder, state, record)
 
 
 def _events(record: dict) -> list[str]:

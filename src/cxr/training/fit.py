@@ -3,85 +3,28 @@
 import logging
 import math
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import lightning
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cxr.faults import DataFault
-from cxr.training.best_epoch import TOTAL, BestEpoch
+from cxr.training import ranks
+from cxr.training.best_epoch import TOTAL, BestEpoch, BestFile
 from cxr.training.checkpoint import RESUME, training_key
 from cxr.training.losses import Losses
 from cxr.training.metrics_table import MetricsTable
 from cxr.training.plateau import Plateau
+from cxr.training.ranks import shared, with_batch
+from cxr.training.recipe import Recipe, Stage
 from cxr.training.resume import Checkpoints, Files
-
-FLOOR = 0.05  # of the learning rate, where the cosine ends (paper 004, equation 1)
-SCHEDULES = ("cosine", "constant", "plateau")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of a training: so many epochs with this top learning rate.
-
-    trainable: prefixes of the names of the parameters that learn (`("classifier", "mask_head")`); empty means all. The
-    rest stands still, running means of its batch norms included.
-    """
-
-    epochs: int
-    lr: float
-    trainable: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train. In each stage the rate rises linearly for a share of the steps and falls by half a cosine.
-
-    schedule: `cosine`; `constant`; or `plateau`, a tenth whenever the training loss stalls (one stage, no warm-up).
-    patience: 0 keeps the last epoch's weights; more stops after so many validations without a lower loss and keeps the
-    best one's, which must not be validated on the pictures that the network is then scored on.
-    """
-
-    stages: tuple[Stage, ...]
-    seed: int
-    optimizer: str = "AdamW"  # or SGD: with Nesterov momentum .9
-    weight_decay: float = 1e-4
-    warmup_fraction: float = 0.0
-    loss_weights: Mapping[str, float] = field(default_factory=dict)  # 1 for a loss that is not named
-    ema: float = 0.0
-    max_seconds: float = math.inf
-    validate_every: int = 1  # epochs
-    schedule: str = "cosine"
-    patience: int = 0  # validations
-
-    def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
-            raise DataFault(f"schedule={self.schedule}: not known; choose one of {', '.join(SCHEDULES)}")
-        if self.schedule == "plateau" and len(self.stages) > 1:
-            raise DataFault(f"schedule=plateau: {len(self.stages)} stages, and it knows no second rate; take cosine")
-        if self.patience and self.ema:
-            raise DataFault(
-                "patience keeps the weights of one epoch and ema averages all of them; set one of them to 0"
-            )
-
-    @property
-    def epochs(self) -> int:
-        return sum(stage.epochs for stage in self.stages)
-
-
-def stages_of(settings: object, lr: float, head: tuple[str, ...], frozen: bool = False) -> tuple[Stage, ...]:
-    """Stages from a profile section: `head_epochs` with only the `head` learning, then `epochs` with everything.
-
-    `frozen`: only the head learns to the end.
-    """
-    first = Stage(settings.head_epochs, lr, head)
-    second = Stage(settings.epochs, lr, head if frozen else ())
-    return tuple(stage for stage in (first, second) if stage.epochs)
+from cxr.training.runs import BEST
 
 
 def fit(
@@ -91,6 +34,7 @@ def fit(
     validation: DataLoader | None,
     recipe: Recipe,
     folder: Path,
+    measures: Sequence[lightning.Callback] = (),
 ) -> dict:
     """Train `network` in place and write `metrics.csv`, a row an epoch. Returns {'epochs', 'seconds', 'clock_bound'},
     with `patience` also 'best_epoch'.
@@ -99,17 +43,55 @@ def fit(
     `patience`: out-of-fold scores then owe nothing to a choice made on the same fold. A non-finite loss raises
     DataFault naming the losses and the images. A training that was killed in this folder goes on after its last
     checkpoint, to the same weights as without the kill, and says so in `resumed_after_epoch`; `max_seconds` are those
-    of this call.
+    of this call. Where a GPU has too little memory the batch is halved, which is said, and as many more gradients are
+    added up before a step, so that a step still learns from the nominal batch. measures: callbacks that log more about
+    an epoch's validation.
     """
     quiet_lightning()
+    before = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    batch = nominal = train.batch_size
+    while True:
+        try:
+            record = _fit(network, losses, shared(train, True), shared(validation, False), recipe, folder, measures)
+            return record if batch == nominal else {**record, "batch": batch, "accumulate": recipe.accumulate}
+        except torch.OutOfMemoryError as error:
+            if batch == 1 or ranks.count() > 1:
+                raise DataFault(
+                    f"{folder.name}: the GPU has too little memory for a batch of {batch} ({str(error)[:80]}); "
+                    "choose a smaller size or batch"
+                ) from None
+        batch = math.ceil(batch / 2)
+        recipe = replace(recipe, accumulate=2 * recipe.accumulate)
+        print(
+            f"note: {folder.name}: the GPU has too little memory; the batch is {batch} now, and a step takes "
+            f"{recipe.accumulate} of them",
+            flush=True,
+        )
+        network.cpu().load_state_dict(before)
+        torch.cuda.empty_cache()
+        train = with_batch(train, batch)
+        validation = with_batch(validation, min(batch, validation.batch_size)) if validation is not None else None
+
+
+def _fit(
+    network: nn.Module,
+    losses: Losses,
+    train: DataLoader,
+    validation: DataLoader | None,
+    recipe: Recipe,
+    folder: Path,
+    measures: Sequence[lightning.Callback],
+) -> dict:
+    """`fit` on this rank's loaders, with as much memory as it takes."""
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     folder.mkdir(parents=True, exist_ok=True)
     table = MetricsTable(folder / "metrics.csv", recipe.epochs)
     average = [_weight_average(recipe.ema)] if recipe.ema else []
     best = [BestEpoch(recipe.patience)] if recipe.patience else []
+    kept = [BestFile(folder / BEST, recipe.loss_weights)] if recipe.keep_best and validation is not None else []
     plateau = [Plateau()] if recipe.schedule == "plateau" else []
     loaders = [loader for loader in (train, validation) if loader is not None]
-    key = training_key(folder, replace(recipe, max_seconds=0))
+    key = training_key(folder, replace(recipe, max_seconds=0), train.batch_size)
     checkpoints = Checkpoints(folder / RESUME, key, loaders, table.rows)
     if checkpoints.resumed_after:
         print(f"  goes on after epoch {checkpoints.resumed_after} of {recipe.epochs}", flush=True)
@@ -118,11 +100,12 @@ def fit(
         max_epochs=recipe.epochs,
         # a clock that has run out still leaves one batch: a run folder without metrics would stop what reads it
         max_time=timedelta(seconds=max(recipe.max_seconds, 1e-3)) if math.isfinite(recipe.max_seconds) else None,
-        accelerator="auto",
+        **_processes(recipe),
         precision=precision(),
         deterministic="warn",
-        callbacks=[Freezer(recipe.stages), *best, *plateau, table, *average, checkpoints],
+        callbacks=[Freezer(recipe.stages), *measures, *kept, *best, *plateau, table, *average, checkpoints],
         plugins=[Files()],
+        accumulate_grad_batches=recipe.accumulate,
         check_val_every_n_epoch=recipe.validate_every,
         logger=False,
         enable_checkpointing=False,
@@ -132,18 +115,41 @@ def fit(
         default_root_dir=str(folder),
     )
     network.to(memory_format=torch.channels_last)  # faster convolutions: make bench shows by how much
-    trainee = Trainee(network, losses, recipe, len(train))
+    trainee = Trainee(network, losses, recipe, math.ceil(len(train) / recipe.accumulate))
     trainer.fit(trainee, train, validation, ckpt_path=checkpoints.file, weights_only=True)
     network.cpu().eval().requires_grad_(True)
     done = len(table.rows)
     more = {"resumed_after_epoch": checkpoints.resumed_after} if checkpoints.resumed_after else {}
     more |= {"best_epoch": best[0].epoch} if best else {}
+    more |= {"lowest_validation_loss_epoch": kept[0].epoch} if kept and kept[0].epoch else {}
     early = bool(best) and best[0].stopped_early
     return {
         "epochs": done,
         "seconds": round(table.seconds, 1),
         "clock_bound": done < recipe.epochs and not early,
         **more,
+    }
+
+
+def _processes(recipe: Recipe) -> dict:
+    """Lightning's words for one process, or for the ranks that torchrun started."""
+    if ranks.count() == 1:
+        return {"accelerator": "auto", "devices": 1}
+    nodes, each = ranks.machines()
+    strategy = DDPStrategy(
+        # stages hold parts of the network still, which then have no gradient to wait for
+        find_unused_parameters=any(stage.trainable for stage in recipe.stages),
+        # ranks may validate different numbers of batches, where a copy of running means would wait for ever
+        broadcast_buffers=False,
+    )
+    cuda = torch.cuda.is_available()
+    return {
+        "accelerator": "gpu" if cuda else "cpu",
+        "devices": each,
+        "num_nodes": nodes,
+        "strategy": strategy,
+        "use_distributed_sampler": False,  # `ranks.shared` has done it
+        "sync_batchnorm": cuda,  # PyTorch has none for CPUs
     }
 
 
@@ -161,9 +167,11 @@ class Trainee(lightning.LightningModule):
     def __init__(self, network: nn.Module, losses: Losses, recipe: Recipe, steps_an_epoch: int):
         super().__init__()
         self.network, self.losses, self.recipe, self.steps_an_epoch = network, losses, recipe, steps_an_epoch
+        self.loss_names: list[str] = []
 
     def _step(self, batch: dict, prefix: str) -> Tensor:
         named = self.losses(self.network, batch)
+        self.loss_names = list(named)
         bad = [name for name, value in named.items() if not torch.isfinite(value)]
         if bad:
             raise DataFault(
@@ -177,6 +185,7 @@ class Trainee(lightning.LightningModule):
             on_step=False,
             on_epoch=True,
             batch_size=len(batch["image_id"]),
+            sync_dist=ranks.count() > 1,
         )
         return total
 
@@ -194,7 +203,7 @@ class Trainee(lightning.LightningModule):
         ]
         # the rate comes from the schedule alone, since it differs from stage to stage
         if self.recipe.optimizer == "SGD":
-            optimizer = torch.optim.SGD(groups, lr=1.0, momentum=0.9, nesterov=True)
+            optimizer = torch.optim.SGD(groups, lr=1.0, momentum=self.recipe.momentum, nesterov=True)
         elif self.recipe.optimizer == "AdamW":
             optimizer = torch.optim.AdamW(groups, lr=1.0)
         else:
@@ -203,27 +212,10 @@ class Trainee(lightning.LightningModule):
             for group in optimizer.param_groups:
                 group["lr"] = self.recipe.stages[0].lr
             return {"optimizer": optimizer}
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self.recipe.rate(step, self.steps_an_epoch)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _rate(self, step: int) -> float:
-        """Learning rate of a step: the schedule of the stage that it lies in."""
-        for stage in self.recipe.stages:
-            steps = stage.epochs * self.steps_an_epoch
-            if step < steps or stage is self.recipe.stages[-1]:
-                if self.recipe.schedule == "constant":
-                    return stage.lr
-                return stage.lr * rate(step, round(self.recipe.warmup_fraction * steps), steps)
-            step -= steps
-        raise ValueError("a recipe needs at least one stage")
-
-
-def rate(step: int, warmup: int, steps: int) -> float:
-    """Share of the full learning rate: up linearly over `warmup` steps, then half a cosine down to `FLOOR`."""
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 class Freezer(lightning.Callback):
@@ -259,3 +251,4 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
+    warnings.filterwarnings("ignore", message=".*find_unused_parameters=True was specified.*")

@@ -14,20 +14,58 @@ Losses = Callable[[nn.Module, dict], dict[str, Tensor]]
 NOWHERE = -1e4  # a logit whose sigmoid is 0
 
 
-def study_losses(network: nn.Module, batch: dict) -> dict[str, Tensor]:
-    """Cross entropy of the study classes, and for a net with a mask head BCE + Dice on box masks.
+def study_losses(class_weights: Tensor | None = None, focal: float = 0.0) -> Losses:
+    """Losses of a study classifier: cross entropy of the study classes, and one for each other head that it has.
 
-    The network gives `classes` logits [B x 4], optionally `mask` logits [B x 1 x h x w]. batch: `pixels`, `target` int
-    [B], `mask` float [B x 1 x h x w] in 0..1, the share of each cell that boxes cover. Images without boxes count for
-    BCE (their mask is empty) but not for Dice, which an empty mask leaves undefined.
+    The network gives `classes` logits [B x 4], maybe `mask` logits [B x 1 x h x w] and `none` logits [B]. batch:
+    `pixels`, `target` float [B x 4] (one hot, or probabilities), `weight` float [B] of each image, `mask` float
+    [B x 1 x h x w] in 0..1, the share of each cell that boxes cover, `empty` float [B], 1 without a box. Images without
+    boxes count for BCE of the mask (it is empty) but not for Dice, which an empty mask leaves undefined; where boxes
+    are unknown, `mask` and `empty` are NaN and count for nothing.
+    class_weights: float [4] (`even_class_weights`), by which classes count; focal: gamma of the focal loss (Lin et al.
+    2017, equation 4), 0 is plain cross entropy.
     """
-    outputs = network(batch["pixels"])
-    losses = {"class": F.cross_entropy(outputs["classes"], batch["target"])}
-    if "mask" in outputs:
-        losses["mask"] = F.binary_cross_entropy_with_logits(outputs["mask"], batch["mask"]) + dice_loss(
-            outputs["mask"], batch["mask"]
-        )
+
+    def losses(network: nn.Module, batch: dict) -> dict[str, Tensor]:
+        outputs, weight = network(batch["pixels"]), batch["weight"]
+        named = {"class": class_loss(outputs["classes"], batch["target"], weight, class_weights, focal)}
+        if "mask" in outputs:
+            known = torch.isfinite(batch["mask"])
+            logits, target = outputs["mask"].masked_fill(~known, NOWHERE), batch["mask"].nan_to_num()
+            named["mask"] = F.binary_cross_entropy_with_logits(logits, target) + dice_loss(logits, target)
+        if "none" in outputs:
+            known = torch.isfinite(batch["empty"])
+            each = F.binary_cross_entropy_with_logits(
+                outputs["none"].float(), batch["empty"].nan_to_num(), reduction="none"
+            )
+            named["none"] = (each * known).sum() / known.sum().clamp(min=1)
+        return named
+
     return losses
+
+
+def class_loss(
+    logits: Tensor, target: Tensor, weight: Tensor, class_weights: Tensor | None = None, focal: float = 0.0
+) -> Tensor:
+    """Weighted mean of the images' cross entropy with `target` [B x C], which may be soft; see `study_losses`.
+
+    The weights of classes do not change a batch's share in the whole: they are divided by the batch size, not by their
+    sum, so that accumulated and shared batches add up to the same.
+    """
+    chances = logits.float().log_softmax(1)
+    each = -target * chances
+    if focal:
+        each = each * (1 - chances.exp()) ** focal
+    if class_weights is not None:
+        each = each * class_weights.to(logits.device)
+    return (each.sum(1) * weight).mean()
+
+
+def even_class_weights(targets: np.ndarray) -> Tensor:
+    """Weights by inverse frequency of targets [N x C], their mean over the images 1; a class nobody has gets 0."""
+    counts = targets.sum(0)
+    weights = np.divide(len(targets), counts * (counts > 0).sum(), out=np.zeros(len(counts)), where=counts > 0)
+    return torch.tensor(weights, dtype=torch.float32)
 
 
 def multilabel_losses(network: nn.Module, batch: dict) -> dict[str, Tensor]:

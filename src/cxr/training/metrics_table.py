@@ -44,6 +44,8 @@ class MetricsTable(lightning.Callback):
         losses = sorted({name for row in self.rows for name in row} - {"epoch", "lr", "seconds"})
         # the losses of one kind side by side, also where the first epochs were not validated
         names = [name for kind in ("train_", "val_") for name in losses if name.startswith(kind)]
+        if not trainer.is_global_zero:
+            return
         write_csv(pd.DataFrame(self.rows)[["epoch", *names, "lr", "seconds"]], self.path)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in numbers.items())
         print(f"  epoch {len(self.rows):2d}/{self.epochs}  {shown}  {seconds:.0f} s", flush=True)

@@ -6,6 +6,7 @@ have started from here starts from a weight file or from random weights.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from cxr.data.draw import draw_patients, hold_out
 from cxr.data.external import refuse_repeats
@@ -24,28 +26,52 @@ from cxr.data.rsna import cache_rsna, read_rsna
 from cxr.data.yolo_labels import write_yolo
 from cxr.images.pool import worker_count
 from cxr.images.resize import to_cache_size
+from cxr.models.architectures import FASTER_RCNN
 from cxr.models.backbones import load_backbone
 from cxr.models.classifiers import MultiLabelNet
+from cxr.profiles import FasterRcnn, Nih, more_detectors
 from cxr.provenance import data_digest
-from cxr.training import yolo
+from cxr.tables import write_csv
+from cxr.training import ranks, yolo
 from cxr.training.cross_validation import configuration, run_once
-from cxr.training.faster_rcnn import train_faster_rcnn
-from cxr.training.fit import Recipe, Stage, fit
+from cxr.training.detectors import train_detector
+from cxr.training.fit import fit
+from cxr.training.label_measures import LabelMeasures, score_classes
 from cxr.training.losses import multilabel_losses
+from cxr.training.recipe import Stage, recipe_of
 from cxr.training.runs import leave_absent, load_state
 from cxr.training.start import NIH, RSNA, Start, find_start, source_name
 from cxr.workspace import Workspace
 
 NIH_SLUG, RSNA_SLUG = "data", "rsna-pneumonia-detection-challenge"
-NIH_NAME, RSNA_YOLO, RSNA_FASTER_RCNN = "nih", "rsna_yolo", "rsna_faster_rcnn"
+NIH_NAME, RSNA_YOLO = "nih", "rsna_yolo"
+OFFICIAL_TEST = "test"
 HELD_OUT = 0.15  # of the patients, to see how a pretraining came out
 FEWEST_IMAGES, FEWEST_BOXED = 8, 3  # of NIH and of RSNA: below, there is nothing to learn from and to hold out
-FIT = ("cxr.training.pretraining", "cxr.training.fit", "cxr.training.losses", "cxr.models.backbones")
+FIT = (
+    "cxr.training.pretraining",
+    "cxr.training.fit",
+    "cxr.training.recipe",
+    "cxr.training.losses",
+    "cxr.models.backbones",
+    "cxr.data.augment",
+)
 CODE = {
-    NIH_NAME: (*FIT, "cxr.models.classifiers", "cxr.data.multilabel", "cxr.data.nih"),
-    RSNA_YOLO: ("cxr.training.pretraining", "cxr.training.yolo", "cxr.data.yolo_labels", "cxr.data.rsna"),
-    RSNA_FASTER_RCNN: (*FIT, "cxr.training.faster_rcnn", "cxr.models.detectors", "cxr.data.detection", "cxr.data.rsna"),
+    NIH_NAME: (*FIT, "cxr.models.classifiers", "cxr.data.multilabel", "cxr.data.nih", "cxr.images.centre"),
+    RSNA_YOLO: (
+        "cxr.training.pretraining",
+        "cxr.training.yolo",
+        "cxr.training.yolo_losses",
+        "cxr.data.yolo_labels",
+        "cxr.data.rsna",
+    ),
 }
+TORCHVISION = (*FIT, "cxr.training.detectors", "cxr.models.detectors", "cxr.data.detection", "cxr.data.rsna")
+
+
+def rsna_name(detector: str) -> str:
+    """What stage 05 calls its training of a detector."""
+    return f"rsna_{detector}"
 
 
 class Pictures(NamedTuple):
@@ -74,12 +100,19 @@ def pretrain_nih(workspace: Workspace) -> Pictures | None:
     def train() -> tuple[dict[str, Tensor], dict]:
         seconds = workspace.clock.share(workspace.profile.budget.nih_share)
         print(f"NIH: {(~data.held_out).sum()} images, {start.words}", flush=True)
-        return train_labels(s, data, start, folder, seconds)
+        test = load_nih(workspace, OFFICIAL_TEST) if s.score_test else "switched off by nih.score_test"
+        return train_labels(s, data, None if isinstance(test, str) else test, start, folder, seconds)
 
     if not run_once(workspace, folder, config, start, sources, train):
         print("NIH: trained already, kept")
-    _drop_cache(workspace, "nih", s.size)
+    _drop_cache(workspace, "nih", _seen_at(s))
+    _drop_cache(workspace, "nih_test", _seen_at(s))
     return data
+
+
+def _seen_at(s: Nih) -> int:
+    """px of the cache: what the centre is cut out of."""
+    return max(s.size, s.resize)
 
 
 def _drop_cache(workspace: Workspace, name: str, size: int) -> None:
@@ -94,23 +127,24 @@ def _drop_cache(workspace: Workspace, name: str, size: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def load_nih(workspace: Workspace) -> Pictures | str:
-    """Pictures of the official train_val part; or, in words, why there are none."""
+def load_nih(workspace: Workspace, part: str = "train_val") -> Pictures | str:
+    """Pictures of the official train_val part, or of the test part; or, in words, why there are none."""
     folder, s = workspace.companion(NIH_SLUG), workspace.profile.nih
     if folder is None:
         return f"no NIH ChestX-ray14 (folder {NIH_SLUG}/) in the input"
     table, findings = read_nih(folder)
-    for line in findings:
+    for line in findings if part != OFFICIAL_TEST else ():
         print(f"note: {line}")
-    table = draw_patients(table[table["part"] == "train_val"], s.train_limit)
-    cache, workers = workspace.places.companion_cache("nih", s.size), worker_count(workspace.profile.images.workers)
-    files = [folder / path for path in table["path"]]
-    read, failures = cache_pictures(files, list(table["image_id"]), s.size, cache, workers)
+    table = draw_patients(table[table["part"] == part], s.train_limit)
+    name = "nih_test" if part == OFFICIAL_TEST else "nih"
+    size, workers = _seen_at(s), worker_count(workspace.profile.images.workers)
+    cache, files = workspace.places.companion_cache(name, size), [folder / path for path in table["path"]]
+    read, failures = cache_pictures(files, list(table["image_id"]), size, cache, workers)
     _tell(failures)
     images = table.drop(columns=["path"]).merge(read, on="image_id", validate="one_to_one")
     images, pixels = _without_repeats(workspace, NIH, images, cache)
     if len(images) < FEWEST_IMAGES or images["patient_id"].nunique() < 2:
-        return f"{folder} has {len(images)} readable pictures in the train_val part, {FEWEST_IMAGES} are needed"
+        return f"{folder} has {len(images)} readable pictures in the {part} part, {FEWEST_IMAGES} are needed"
     return Pictures(images, pd.DataFrame(), pixels, hold_out(images["patient_id"], HELD_OUT))
 
 
@@ -126,66 +160,63 @@ def _without_repeats(
 
 
 def train_labels(
-    s: object, data: Pictures, start: Start, folder: Path, seconds: float
+    s: Nih, data: Pictures, test: Pictures | None, start: Start, folder: Path, seconds: float
 ) -> tuple[dict[str, Tensor], dict]:
-    """Train the multi-label net of settings `s`; returns its state dict and what to record."""
+    """Train the multi-label net of settings `s`; returns its state dict and what to record.
+
+    Leaves `classes.csv`: AP and AUC of each finding on held-out patients of the train_val part and, with `test`, on the
+    official test part.
+    """
     torch.manual_seed(s.seed)
     network = MultiLabelNet(s.network, s.dropout, len(FINDINGS))
     if start.file:
         load_backbone(network.features, load_state(start.file), str(start.file))
-    recipe = Recipe(
-        (Stage(s.epochs, s.lr_random if start.began_random else s.lr),),
-        s.seed,
-        s.optimizer,
-        s.weight_decay,
-        s.warmup_fraction,
-        ema=s.ema,
-        max_seconds=seconds,
-    )
-    loaders = []
-    for training, rows in ((True, ~data.held_out), (False, data.held_out)):
-        rows = np.flatnonzero(rows)
-        images = data.images.iloc[rows]
-        loaders.append(multilabel_loader(images, data.pixels, FINDINGS, s.size, s.batch, s.seed, training, rows))
-    record = fit(network, multilabel_losses, *loaders, recipe, folder)
+    recipe = recipe_of(s, (Stage(s.epochs, s.lr_random if start.began_random else s.lr),), seconds)
+    loaders = [_labels(s, data, rows, training) for training, rows in ((True, ~data.held_out), (False, data.held_out))]
+    record = fit(network, multilabel_losses, *loaders, recipe, folder, [LabelMeasures()])
+    parts = [("held-out patients", loaders[1])]
+    parts += [("official test", _labels(s, test, np.ones(len(test.images), bool), False))] if test else []
+    if ranks.is_first():
+        write_csv(score_classes(network, parts, FINDINGS).round(4), folder / "classes.csv")
     return network.state_dict(), {**record, "images": len(data.images), "network": s.network}
+
+
+def _labels(s: Nih, data: Pictures, chosen: np.ndarray, training: bool) -> DataLoader:
+    rows = np.flatnonzero(chosen)
+    return multilabel_loader(data.images.iloc[rows], data.pixels, FINDINGS, s, training, rows)
 
 
 def pretrain_rsna(workspace: Workspace) -> Pictures | None:
     """Stage 05: each detector on RSNA boxes; leaves `models/pretrain_rsna_*`. None where that is not possible."""
     profile, places = workspace.profile, workspace.places
     data = load_rsna(workspace) if profile.rsna.use else "switched off by rsna.use"
-    plans: dict[str, tuple[object, Start, Callable]] = {
+    s = replace(profile.faster_rcnn, epochs=profile.rsna.faster_rcnn_epochs, head_epochs=0, patience=0, lungs=WHOLE)
+    begin = find_start(workspace, s.weights, NIH_NAME)
+    plans: dict[str, tuple[object, Start, Callable, tuple[str, ...]]] = {
         RSNA_YOLO: (
             replace(profile.yolo, epochs=profile.rsna.yolo_epochs, lungs=WHOLE),
             find_start(workspace, profile.yolo.weights),
             _train_yolo,
-        ),
-        RSNA_FASTER_RCNN: (
-            replace(profile.faster_rcnn, epochs=profile.rsna.faster_rcnn_epochs, head_epochs=0, lungs=WHOLE),
-            find_start(workspace, profile.faster_rcnn.weights, NIH_NAME),
-            _train_faster_rcnn,
-        ),
+            CODE[RSNA_YOLO],
+        )
     }
-    for left, (name, (settings, start, train)) in zip((2, 1), plans.items(), strict=True):
+    for name in (FASTER_RCNN, *more_detectors(profile)):
+        plans[rsna_name(name)] = (s, begin, partial(_train_detector, name), (*TORCHVISION, f"cxr.models.{name}"))
+    for left, (name, (settings, start, train, code)) in zip(range(len(plans), 0, -1), plans.items(), strict=True):
         folder = places.pretrained(name)
         reason = data if isinstance(data, str) else "" if settings.epochs else "the profile gives it no epochs"
         if reason:
             leave_absent(folder, reason)
             continue
         digest = data_digest(data.images[["image_id", "has_box", "pixel_hash"]], data.boxes)
-        config = configuration(settings, start, digest, CODE[name])
+        config = configuration(settings, start, digest, code)
         seconds = workspace.clock.share(profile.budget.rsna_share, left)
         print(f"{name}: {(~data.held_out).sum()} images, {start.words}", flush=True)
-        work = _bind(train, workspace, data, settings, start, folder, seconds)
+        work = partial(train, workspace, data, settings, start, folder, seconds)
         if not run_once(workspace, folder, config, start, [*start.sources, source_name(workspace, RSNA)], work):
             print(f"{name}: trained already, kept")
     _drop_cache(workspace, "rsna", profile.images.cache_size)
     return None if isinstance(data, str) else data
-
-
-def _bind(train: Callable, *arguments: object) -> Callable[[], tuple[dict[str, Tensor], dict]]:
-    return lambda: train(*arguments)
 
 
 def load_rsna(workspace: Workspace) -> Pictures | str:
@@ -231,9 +262,15 @@ def _train_yolo(
     return yolo.train_yolo(settings, data_yaml, folder, start, seconds, "RSNA", keep)
 
 
-def _train_faster_rcnn(
-    workspace: Workspace, data: Pictures, settings: object, start: Start, folder: Path, seconds: float
+def _train_detector(
+    architecture: str,
+    workspace: Workspace,
+    data: Pictures,
+    settings: FasterRcnn,
+    start: Start,
+    folder: Path,
+    seconds: float,
 ) -> tuple[dict[str, Tensor], dict]:
     rows = [np.flatnonzero(part) for part in (~data.held_out, data.held_out)]
     parts = [(data.images.iloc[part], data.boxes, data.pixels[part]) for part in rows]
-    return train_faster_rcnn(settings, *parts, start, folder, seconds)
+    return train_detector(architecture, settings, *parts, start, folder, seconds)

@@ -19,6 +19,8 @@ from cxr.provenance import commit, package_versions
 from cxr.training.checkpoint import RESUME, partial_of, save_atomically
 from cxr.workspace import write_json
 
+BEST = "best.pt"  # weights of the epoch with the lowest validation loss; those of the end are in weights.pt
+
 
 def is_finished(folder: Path, config: dict) -> bool:
     """Whether this very configuration (data included) was already trained to its end in this folder."""
@@ -47,6 +49,7 @@ def start_run(folder: Path, config: dict) -> None:
         (folder / name).unlink(missing_ok=True)
     if finished or _config(folder) != _as_read(config):
         drop_checkpoint(folder)
+        (folder / BEST).unlink(missing_ok=True)
     write_json(config, folder / "config.json")
 
 

@@ -22,21 +22,23 @@ from cxr.images.overlap import dice_jaccard, structure_dice_jaccard
 from cxr.models.segmenters import build_segmenter, class_probabilities
 from cxr.profiles import Lungs
 from cxr.provenance import data_digest
+from cxr.training.aside import VALIDATED
 from cxr.training.cross_validation import configuration, run_once
-from cxr.training.fit import Recipe, Stage, fit
+from cxr.training.fit import fit
 from cxr.training.losses import class_weights, lung_losses, structure_losses
+from cxr.training.recipe import Recipe, Stage
 from cxr.training.runs import leave_absent
 from cxr.training.start import LUNGS, Start, source_name
 from cxr.workspace import Workspace
 
 HELD_OUT = 0.2  # of the patients
-VALIDATED = 0.1  # of those to learn from, where the best epoch is looked for (paper 000)
 FEWEST = 5  # pictures with a mask: with fewer, a fifth is less than one
 WARMUP = 0.05  # of all steps
 # what shapes this training: when one of these changes, a finished one is not the one that would be trained now
 CODE = (
     "cxr.training.segmentation",
     "cxr.training.fit",
+    "cxr.training.recipe",
     "cxr.training.best_epoch",
     "cxr.training.plateau",
     "cxr.training.losses",

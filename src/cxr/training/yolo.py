@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cxr.faults import DataFault
 from cxr.profiles import Yolo
 from cxr.tables import write_csv
+from cxr.training import ranks
 from cxr.training.checkpoint import RESUME, training_key
 from cxr.training.runs import load_state, load_weights
 from cxr.training.start import Start
@@ -69,7 +70,13 @@ def train_yolo(
     otherwise it begins again. Without `keep_data` the pictures beside `data_yaml` go when the training is over.
     """
     check_prepared()
+    if ranks.count() > 1:
+        raise DataFault(
+            f"{label}: YOLO trains in one process; give each GPU or machine a fold of its own (docs/machines.md)"
+        )
     from ultralytics import YOLO
+
+    from cxr.training.yolo_losses import bad_losses, images_in, trainer_of
 
     model = YOLO(f"{settings.model}.yaml")
     # ultralytics seeds itself later, too late for what a checkpoint leaves random: the head
@@ -84,10 +91,10 @@ def train_yolo(
         print(f"  {label} goes on after epoch {resumed} of {settings.epochs}", flush=True)
 
     def watch(trainer: object) -> None:
-        bad = [name for name, value in trainer.loss_items.items() if not torch.isfinite(value).all()]
+        bad = bad_losses(trainer)
         if bad:
             raise DataFault(
-                f"{label}: loss {', '.join(bad)} is not finite on images {', '.join(trainer.image_ids)}; "
+                f"{label}: loss {', '.join(bad)} is not finite on images {images_in(trainer)}; "
                 "lower yolo.lr or look at these images"
             )
         if time.monotonic() - started > max_seconds:
@@ -111,7 +118,7 @@ def train_yolo(
     scratch = folder / "ultralytics"
     shutil.rmtree(scratch, ignore_errors=True)
     places = {"data": str(data_yaml), "project": str(folder), "name": scratch.name, "exist_ok": True}
-    model.train(trainer=trainer_that_knows_its_images(), **places, **train_arguments(settings))
+    model.train(trainer=trainer_of(settings), **places, **train_arguments(settings))
     torch.set_num_threads(threads)
     trained = model.trainer.ema.ema
     write_json({"model": settings.model, "yaml": trained.yaml}, folder / "model.json")
@@ -127,18 +134,6 @@ def train_yolo(
         **({"resumed_after_epoch": resumed} if resumed else {}),
     }
     return trained.float().state_dict(), record
-
-
-def trainer_that_knows_its_images() -> type:
-    """ultralytics' trainer, remembering which images are in the batch: what a message about a loss must name."""
-    from ultralytics.models.yolo.detect import DetectionTrainer
-
-    class Trainer(DetectionTrainer):
-        def preprocess_batch(self, batch: dict) -> dict:
-            self.image_ids = [Path(file).stem for file in batch["im_file"]]
-            return super().preprocess_batch(batch)
-
-    return Trainer
 
 
 def check_prepared() -> None:
@@ -158,11 +153,11 @@ def train_arguments(s: Yolo) -> dict:
         nbs=s.nominal_batch,
         optimizer=s.optimizer,
         lr0=s.lr,
-        lrf=s.final_lr_fraction,
         momentum=s.momentum,
         weight_decay=s.weight_decay,
-        warmup_epochs=s.warmup_epochs,
-        cos_lr=True,
+        box=s.box_gain,
+        cls=s.class_gain,
+        dfl=s.distribution_gain,
         seed=s.seed,
         deterministic=True,
         amp=amp,
@@ -184,9 +179,9 @@ def train_arguments(s: Yolo) -> dict:
         translate=s.translate,
         scale=s.scale,
         degrees=s.degrees,
-        hsv_h=0.0,
-        hsv_s=0.0,
-        hsv_v=0.3,
+        hsv_h=s.hsv_h,
+        hsv_s=s.hsv_s,
+        hsv_v=s.hsv_v,
         erasing=0.0,
         augmentations=[],  # installed albumentations would add four transforms of its own
     )

@@ -1,4 +1,4 @@
-"""Faster R-CNN through the engine: a few steps on small pictures with a bright square each."""
+"""Torchvision detectors through the engine: a few steps on small pictures with a bright square each."""
 
 import dataclasses
 import json
@@ -10,10 +10,10 @@ import torch
 
 from cxr.data.detection import DetectionImages, detection_loader
 from cxr.faults import DataFault
-from cxr.models.detectors import FasterRcnnNet
-from cxr.prediction.detect import FasterRcnnDetector
+from cxr.models.faster_rcnn import FasterRcnnNet
+from cxr.prediction.detect import TorchvisionDetector
 from cxr.profiles import FasterRcnn
-from cxr.training.faster_rcnn import build_faster_rcnn, train_faster_rcnn
+from cxr.training.detectors import start_detector, train_detector
 from cxr.training.losses import detection_losses
 from cxr.training.runs import finish_run, start_run
 from cxr.training.start import Start
@@ -27,6 +27,9 @@ SETTINGS = FasterRcnn(
     epochs=1,
     batch=4,
     optimizer="AdamW",
+    step_every=0,
+    augmentation="ours",
+    keep_best=False,
     proposals=50,
     regions=16,
     confidence=0.0,
@@ -51,7 +54,7 @@ def part():
 def trained(part, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rcnn") / "run"
     start_run(folder, {"settings": dataclasses.asdict(SETTINGS)})
-    state, record = train_faster_rcnn(SETTINGS, part, part, NOTHING, folder, 600)
+    state, record = train_detector("faster_rcnn", SETTINGS, part, part, NOTHING, folder, 600)
     finish_run(folder, state, record)
     return folder
 
@@ -65,7 +68,7 @@ def test_boxes_are_at_the_networks_size(part):
 
 
 def test_augmented_boxes_stay_on_the_bright_square(part):
-    for batch in detection_loader(*part, 64, 4, 1, True):
+    for batch in detection_loader(*part, SETTINGS, True):
         for picture, boxes in zip(batch["pixels"], batch["boxes_xyxy"], strict=True):
             for x_min, y_min, x_max, y_max in boxes.round().int().tolist():
                 inside = picture[0, y_min:y_max, x_min:x_max].float().mean()
@@ -81,10 +84,10 @@ def test_a_training_leaves_the_same_run_folder_as_others(trained):
 
 def test_detections_come_back_in_pixels_of_the_original(trained, part):
     images, _, pixels = part
-    table = FasterRcnnDetector(trained).predict(images, pixels)
+    table = TorchvisionDetector(trained).predict(images, pixels)
     assert len(table) and (table.groupby("image_id").size() <= 5).all()
     assert table["x_max"].max() <= 320 and 320 < table["y_max"].max() <= 640
-    alone = FasterRcnnDetector(trained).predict(images.iloc[:1], pixels[:1])
+    alone = TorchvisionDetector(trained).predict(images.iloc[:1], pixels[:1])
     first = table[table["image_id"] == "i0"]
     assert first.iloc[:, 2:].to_numpy() == pytest.approx(alone.iloc[:, 2:].to_numpy(), abs=1e-2), "batch mates"
 
@@ -99,7 +102,7 @@ def test_the_network_never_resizes(part):
 
 def test_it_learns_to_find_the_square(part, tmp_path):
     settings = dataclasses.replace(SETTINGS, epochs=25, lr_random=0.003)
-    state, _ = train_faster_rcnn(settings, part, None, NOTHING, tmp_path, 600)
+    state, _ = train_detector("faster_rcnn", settings, part, None, NOTHING, tmp_path, 600)
     metrics = pd.read_csv(tmp_path / "metrics.csv")
     assert metrics["train_objectness"].iloc[-1] < 0.5 * metrics["train_objectness"].iloc[0]
     assert not [name for name in metrics.columns if name.startswith("val_")], "no held-out images were given"
@@ -111,7 +114,7 @@ def test_it_learns_to_find_the_square(part, tmp_path):
 def test_validation_losses_move_no_batch_norm(part):
     network = FasterRcnnNet(SETTINGS).eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    batch = next(iter(detection_loader(*part, 64, 4, 1, False)))
+    batch = next(iter(detection_loader(*part, SETTINGS, False)))
     assert set(detection_losses(network, batch)) == {"classifier", "box_reg", "objectness", "rpn_box_reg"}
     assert not network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -119,7 +122,7 @@ def test_validation_losses_move_no_batch_norm(part):
 
 def test_a_fold_without_boxes_is_told_and_trained(part, tmp_path, capsys):
     images, boxes, pixels = part
-    train_faster_rcnn(SETTINGS, (images, boxes.iloc[:0], pixels), None, NOTHING, tmp_path / "fold_0", 600)
+    train_detector("faster_rcnn", SETTINGS, (images, boxes.iloc[:0], pixels), None, NOTHING, tmp_path / "fold_0", 600)
     assert "fold_0: none of 8 training images has a box" in capsys.readouterr().out
     assert pd.read_csv(tmp_path / "fold_0" / "metrics.csv")["train_objectness"].notna().all()
 
@@ -135,7 +138,9 @@ def test_it_starts_from_a_whole_detector_or_from_a_backbone(trained, tmp_path):
         name.replace("model.backbone.body", "features"): value for name, value in kept.items() if ".body." in name
     }
     torch.save(backbone, nih / "weights.pt")
-    whole, part = (build_faster_rcnn(SETTINGS, Start(folder, None, ())).state_dict() for folder in (rsna, nih))
+    whole, part = (
+        start_detector("faster_rcnn", SETTINGS, Start(folder, None, ())).state_dict() for folder in (rsna, nih)
+    )
     assert all(torch.equal(whole[name], value) for name, value in kept.items())
     same = {name for name, value in kept.items() if torch.equal(part[name], value)}
     assert all(name in same for name in kept if ".body." in name) and "model.rpn.head.cls_logits.weight" not in same
@@ -146,7 +151,7 @@ def test_a_detector_of_another_shape_is_refused(trained, tmp_path):
     folder.mkdir()
     torch.save(torch.load(trained / "weights.pt", weights_only=True), folder / "weights.pt")
     with pytest.raises(DataFault, match=r"weights.pt: does not fit the network of faster_rcnn"):
-        build_faster_rcnn(dataclasses.replace(SETTINGS, pyramid=24), Start(folder, None, ()))
+        start_detector("faster_rcnn", dataclasses.replace(SETTINGS, pyramid=24), Start(folder, None, ()))
 
 
 def test_what_only_our_pretraining_shaped_still_learns_at_the_rate_for_random_weights(part, tmp_path):
@@ -154,6 +159,6 @@ def test_what_only_our_pretraining_shaped_still_learns_at_the_rate_for_random_we
     rates = {}
     for name, sources in (("random", ()), ("file", ("weight file a.pth",))):
         start = Start(None, None, sources)
-        train_faster_rcnn(settings, part, None, start, tmp_path / name, 600)
+        train_detector("faster_rcnn", settings, part, None, start, tmp_path / name, 600)
         rates[name] = pd.read_csv(tmp_path / name / "metrics.csv")["lr"].iloc[0]
     assert rates["random"] == pytest.approx(4 * rates["file"])

@@ -1,0 +1,76 @@
+"""Two CPU cores, minutes. Networks that learn from random weights on a few hundred pictures."""
+
+from dataclasses import replace
+
+from cxr.profiles import ours
+from cxr.profiles.networks import Rsna
+from cxr.profiles.sections import Folds, Images, Lungs, Prediction, Profile
+
+DEMO = Profile(
+    "demo",
+    images=Images(cache_size=320, png=True, train_limit=340),
+    folds=Folds(count=2),
+    nih=replace(
+        ours.NIH,
+        network="mobilenet_v2",
+        weights="mobilenet_v2",
+        size=160,
+        epochs=12,
+        batch=8,
+        lr=0.0005,
+        lr_random=0.003,
+        warmup_fraction=0.1,
+        ema=0.98,
+        train_limit=300,
+    ),
+    rsna=Rsna(yolo_epochs=6, faster_rcnn_epochs=6, negatives=1.0, train_limit=130),
+    lungs=Lungs(width=8, size=96, epochs=50, batch=4, lr=0.004),
+    yolo=replace(
+        ours.YOLO,
+        model="yolo11n",
+        weights="yolo11n",
+        size=256,
+        epochs=16,
+        batch=4,
+        nominal_batch=4,
+        optimizer="AdamW",
+        lr=0.002,
+        momentum=0.9,
+        mixup=0.0,
+        flip_up_down=0.0,
+        scale=0.2,
+        resume=False,  # a fold takes two minutes, and begins to the same end
+    ),
+    faster_rcnn=replace(
+        ours.FASTER_RCNN,
+        network="mobilenet_v2",
+        weights="mobilenet_v2",
+        pyramid=64,
+        head=256,
+        size=192,
+        predict_size=192,
+        epochs=13,
+        batch=4,
+        lr=0.001,
+        lr_random=0.004,
+        warmup_fraction=0.1,
+        ema=0.98,
+        proposals=200,
+        regions=64,
+        anchor=18,
+        validate_every=5,
+    ),
+    study=replace(
+        ours.STUDY,
+        network="mobilenet_v2",
+        weights="mobilenet_v2",
+        size=160,
+        epochs=22,
+        batch=16,
+        lr=0.001,
+        lr_random=0.004,
+        dropout=0.2,
+        warmup_fraction=0.1,
+    ),
+    prediction=Prediction(half=False),
+)
