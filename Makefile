@@ -29,7 +29,7 @@ export PYTHONPATH := $(abspath src)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup all html kaggle rehearse ablations test test-all fuzz kills lint bench peers lab clean FORCE
+.PHONY: help setup all html kaggle rehearse ablations grid tensorboard test test-all fuzz kills lint bench peers lab clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -63,7 +63,7 @@ $(eval $(call stage,05_pretrain_rsna,04_pretrain_nih,images rsna yolo faster_rcn
 $(eval $(call stage,06_segment_lungs,01_dicom_to_png,lungs))
 $(eval $(call stage,07_train_yolo,03_annotations_and_folds 05_pretrain_rsna 06_segment_lungs,yolo prediction))
 $(eval $(call stage,08_train_faster_rcnn,03_annotations_and_folds 05_pretrain_rsna 06_segment_lungs,faster_rcnn detectors prediction))
-$(eval $(call stage,09_classify_studies,03_annotations_and_folds 04_pretrain_nih 06_segment_lungs,study prediction))
+$(eval $(call stage,09_classify_studies,03_annotations_and_folds 04_pretrain_nih 06_segment_lungs,study pseudo prediction))
 $(eval $(call stage,10_fuse_and_blend,07_train_yolo 08_train_faster_rcnn 09_classify_studies,fusion members detectors))
 $(eval $(call stage,11_submission,10_fuse_and_blend,fusion prediction budget detectors))
 $(eval $(call stage,12_report,02_explore 06_segment_lungs 11_submission,images budget))
@@ -95,9 +95,16 @@ rehearse: $(RUNS)/11_submission.ipynb kaggle ## that bundle as Kaggle runs it: n
 	  $(if $(HIDDEN),--hidden "$(abspath $(HIDDEN))") --bundle dist/kaggle --python "$(VENV_KAGGLE)/bin/python" \
 	  $(if $(CASES),--cases $(CASES))
 
-ablations: $(RUNS)/12_report.ipynb ## what a choice is worth, trained anew: PARTS="pretraining views segmenters"
+ablations: $(RUNS)/12_report.ipynb ## what a choice is worth, trained anew: PARTS="pretraining views choices plain segmenters"
 	@$(CXR) ablations --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))" \
 	  $(if $(PARTS),--only $(PARTS))
+
+grid: $(RUNS)/09_classify_studies.ipynb ## a small search over settings, out of fold, in one table: GRID=my.toml
+	@$(CXR) grid --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))" \
+	  $(if $(GRID),--grid "$(GRID)")
+
+tensorboard: $(INSTALLED) ## the curves of every training of this profile, while they grow
+	@$(CXR) tensorboard --run "$(abspath $(WORKING))/$(PROFILE)"
 
 # --------------------------------------------------------------------------------------------------------- checks
 test: $(INSTALLED) ## the tests, under four minutes

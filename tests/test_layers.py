@@ -23,7 +23,7 @@ LAYERS = [
     {"evaluation"},
     {"explain"},
     {"systems", "footprint"},
-    {"inputs", "submit", "summary", "report", "browse", "app"},
+    {"inputs", "submit", "summary", "report", "browse", "app", "train"},
     {"ablations", "bench", "kaggle"},
     {"__main__"},
 ]

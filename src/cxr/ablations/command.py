@@ -16,6 +16,8 @@ from cxr.workspace import Workspace, open_run_folder, write_json
 PARTS = {
     "pretraining": "every model without pretraining",
     "views": "every model on the lungs alone: cropped, and masked",
+    "choices": "single choices of the winners' recipe: heads, class weights, averaged weights, mirror images",
+    "plain": "the detectors beside a plain ultralytics training, three seeds",
     "segmenters": "lung segmenters side by side, with less data, and from one data set on another",
 }
 

@@ -36,16 +36,32 @@ def _table(workspace: Workspace, name: str) -> Path:
 
 
 def compare(workspace: Workspace, name: str, variant: str, **changes: object) -> dict:
-    """Train a model of the spine as a variant, and set it beside the run's: model, metric, run, variant, gain of the
-    variant, low, high (95 %, paired, by patient)."""
-    train, _, contract, metric = TRAININGS[name]
+    """Train a model of the spine as a variant, and set it beside the run's; see `paired`."""
+    train, _, contract, _ = TRAININGS[name]
+    return paired(workspace, name, train(workspace, variant, **changes), read_table(_table(workspace, name), contract))
+
+
+def paired(workspace: Workspace, name: str, variant: pd.DataFrame, run: pd.DataFrame) -> dict:
+    """Two out-of-fold tables of a model: model, metric, run, variant, gain of the variant, low, high (95 %, paired, by
+    patient)."""
+    _, _, contract, metric = TRAININGS[name]
     images, truth, _ = load_training(workspace)
-    ground, kept = ground_truth(images, truth), read_table(_table(workspace, name), contract)
-    matches = [_matches(ground, images, table, contract) for table in (train(workspace, variant, **changes), kept)]
+    ground = ground_truth(images, truth)
+    matches = [_matches(ground, images, table, contract) for table in (variant, run)]
     gain = paired_difference(*matches, ground.patient, workspace.profile.fusion.resamples)
     ends = [interval(each, ground.patient, 1).value for each in matches]
     values = {"run": ends[1], "variant": ends[0], "gain": gain.value, "low": gain.low, "high": gain.high}
     return {"model": name, "metric": metric, **{key: round(value, 4) for key, value in values.items()}}
+
+
+def value_of(workspace: Workspace, name: str, table: pd.DataFrame) -> dict[str, object]:
+    """What an out-of-fold table of a model is worth: metric, value, low, high (95 %, by patient)."""
+    _, _, contract, metric = TRAININGS[name]
+    images, truth, _ = load_training(workspace)
+    ground = ground_truth(images, truth)
+    found = interval(_matches(ground, images, table, contract), ground.patient, workspace.profile.fusion.resamples)
+    values = {"value": found.value, "low": found.low, "high": found.high}
+    return {"metric": metric, **{key: round(value, 4) for key, value in values.items()}}
 
 
 def _matches(ground: Ground, images: pd.DataFrame, table: pd.DataFrame, contract: object):

@@ -86,3 +86,9 @@ def detection_loader(
         collate_fn=collate,
         drop_last=training and len(dataset) > batch,
     )
+
+
+def note_without_boxes(name: str, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
+    """Say that a detector learns from images without a single box, if it is so."""
+    if not boxes["image_id"].isin(images["image_id"]).any():
+        print(f"note: {name}: none of {len(images)} training images has a box, so it learns to find nothing")

@@ -128,6 +128,12 @@ def fuse_boxes(
     return _box_table(ids[best], corners[best], np.clip(fused.scores[best], 0, 1))
 
 
+def fuse_views(views: Sequence[pd.DataFrame], images: pd.DataFrame) -> pd.DataFrame:
+    """BOXES of one network's views of the same pictures as one table, by the published constants; a single one stays as
+    it is."""
+    return fuse_boxes(views, images, Fusion()) if len(views) > 1 else views[0]
+
+
 def _by_image(
     tables: Sequence[pd.DataFrame], images: pd.DataFrame
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -3,7 +3,8 @@
 A finished fold is never trained again while its settings, data, starting weights and training code stay the same.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -58,10 +59,12 @@ def each_fold(
     predict: Predict,
     code: tuple[str, ...],
     only: Sequence[int] | None = None,
+    taught_by: Mapping[str, str] | None = None,
 ) -> pd.DataFrame | None:
     """Train what is not trained yet, predict each fold by the model without it; the out-of-fold table of all images.
 
     only: train these folds and predict nothing. None is returned then, and in every process but the first (`ranks`).
+    taught_by: what else decides how a training comes out, by name; the names stand among its sources.
 
     settings: a profile section, whose `lungs`, if any, says what the model sees of a picture (`data.lung_views`);
     share: of the clock; code: modules that shape the training, so that a fold trained by other code is trained again.
@@ -70,13 +73,16 @@ def each_fold(
     numbers = sorted(images["fold"].unique())
     seen, masks = see_training(workspace, getattr(settings, "lungs", WHOLE), images, boxes, pixels)
     data = data_digest(images[["image_id", "fold", "role", "pixel_hash", *STUDY_CLASSES]], boxes, *masks)
-    sources = [*start.sources, source_name(workspace, SIIM)]
+    taught_by = taught_by or {}
+    sources = [*start.sources, source_name(workspace, SIIM), *taught_by]
     unknown = sorted(set(only or ()) - set(numbers))
     if unknown:
         raise DataFault(f"fold {unknown[0]}: there are {', '.join(map(str, numbers))}")
     for number in numbers if only is None else only:
         folder = workspace.places.model(name, number)
-        config = configuration(settings, start, data, code, fold=int(number))
+        config = configuration(
+            settings, start, data, code, fold=int(number), **({"taught_by": taught_by} if taught_by else {})
+        )
 
         def train_fold(number=number, folder=folder):
             seconds = workspace.clock.share(share, len(numbers) - number)
@@ -125,7 +131,9 @@ def run_once(
     if ranks.is_first():
         start_run(folder, config)
     ranks.wait()
+    before = time.process_time()
     state, record = train()
+    record = {**record, "cpu_seconds": round(time.process_time() - before, 1)}
     if ranks.is_first():
         _finish(workspace, folder, config, start, sources, state, record)
     ranks.wait()

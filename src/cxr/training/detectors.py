@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cxr.data.detection import detection_loader
+from cxr.data.detection import detection_loader, note_without_boxes
 from cxr.models.architectures import build_detector
 from cxr.models.backbones import load_backbone
 from cxr.models.detectors import DetectorNet
@@ -40,9 +40,7 @@ def train_detector(
     s = settings
     if s.patience:
         training, held_out = set_aside(training, f"{architecture}.patience")
-    images, boxes, _ = training
-    if not boxes["image_id"].isin(images["image_id"]).any():
-        print(f"note: {folder.name}: none of {len(images)} training images has a box, so it learns to find nothing")
+    note_without_boxes(folder.name, *training[:2])
     network = start_detector(architecture, s, start)
     stages = stages_of(s, s.lr_random if start.began_random else s.lr, network.HEAD)
     recipe = recipe_of(s, stages, seconds, validate_every=s.validate_every, patience=s.patience)

@@ -7,6 +7,7 @@ import lightning
 import pandas as pd
 
 from cxr.tables import write_csv
+from cxr.training.best_epoch import TOTAL
 
 
 class MetricsTable(lightning.Callback):
@@ -47,5 +48,6 @@ class MetricsTable(lightning.Callback):
         if not trainer.is_global_zero:
             return
         write_csv(pd.DataFrame(self.rows)[["epoch", *names, "lr", "seconds"]], self.path)
-        shown = "  ".join(f"{name} {value:.3f}" for name, value in numbers.items())
+        losses = {f"{kind}_{name}" for kind in ("train", "val") for name in (*module.loss_names, TOTAL)}
+        shown = "  ".join(f"{name} {value:.3f}" for name, value in numbers.items() if name in losses)
         print(f"  epoch {len(self.rows):2d}/{self.epochs}  {shown}  {seconds:.0f} s", flush=True)

@@ -4,6 +4,7 @@ In one process everything here does nothing. Each process is a rank; they share 
 that a training comes out alike on however many.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -67,7 +68,8 @@ class Share(Sampler[int]):
         self.whole, self.ranks, self.rank, self.padded = whole, ranks, rank, padded
 
     def __iter__(self) -> Iterator[int]:
-        order = list(self.whole)
+        # not to its very end, where PyTorch's own sampler would draw once more than it does for one process
+        order = list(itertools.islice(self.whole, len(self.whole)))
         if self.padded:
             order += order[: -len(order) % self.ranks]
         return iter(order[self.rank :: self.ranks])

@@ -161,7 +161,7 @@ def train_arguments(s: Yolo) -> dict:
         seed=s.seed,
         deterministic=True,
         amp=amp,
-        device=0 if cuda else "cpu",
+        device=device_words(),
         workers=4 if cuda else 0,
         cache="ram",
         val=False,
@@ -185,6 +185,11 @@ def train_arguments(s: Yolo) -> dict:
         erasing=0.0,
         augmentations=[],  # installed albumentations would add four transforms of its own
     )
+
+
+def device_words() -> str | int:
+    """The first GPU, or the processor."""
+    return 0 if torch.cuda.is_available() else "cpu"
 
 
 def take_weights(model: object, start: Start) -> int:

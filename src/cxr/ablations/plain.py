@@ -1,0 +1,95 @@
+"""What our detectors are worth beside a plain ultralytics training, over several seeds, out of fold and paired.
+
+Ours are YOLO and Faster R-CNN of this run's profile, fused by the published constants; nothing is tuned. CPU seconds of
+either side are counted, ours with all pretraining.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cxr.ablations.compare import digests
+from cxr.data.prepare import load_training
+from cxr.data.yolo_labels import write_yolo
+from cxr.evaluation.intervals import interval, paired_difference
+from cxr.evaluation.out_of_fold import ground_truth, match_opacity
+from cxr.images.resize import to_cache_size
+from cxr.prediction.combine import fuse_detectors
+from cxr.prediction.constants import starting_constants
+from cxr.prediction.detect import YoloDetector
+from cxr.systems.competition import FASTER_RCNN, YOLO, train_faster_rcnn_folds, train_yolo_folds
+from cxr.training import yolo
+from cxr.training.cross_validation import Fold, each_fold
+from cxr.training.plain_yolo import PlainYolo, train_plain
+from cxr.training.start import find_start
+from cxr.workspace import Workspace
+
+SEEDS = (2021, 2022, 2023)
+CODE = ("cxr.training.plain_yolo", "cxr.data.yolo_labels")
+
+
+def measure(workspace: Workspace) -> dict:
+    """Rows, one a seed and their median: AP of opacity of plain, yolo, faster_rcnn and fused (mean over folds), gain of
+    the fused boxes over the plain ones with its ends, CPU seconds of either side."""
+    rows = [_row(workspace, seed) for seed in SEEDS]
+    table = pd.DataFrame(rows)
+    middle = table.drop(columns="seed").median().round(4).to_dict()
+    rows.append({"seed": "median", **middle})
+    print(pd.DataFrame(rows).round(3).to_string(index=False))
+    return {"rows": rows, "of": digests(workspace)}
+
+
+def _row(workspace: Workspace, seed: int) -> dict:
+    images, truth, _ = load_training(workspace)
+    ground = ground_truth(images, truth)
+    name, plain = train_plain_folds(workspace, seed)
+    found = {
+        YOLO: train_yolo_folds(workspace, f"seed_{seed}", seed=seed),
+        FASTER_RCNN: train_faster_rcnn_folds(workspace, f"seed_{seed}", seed=seed),
+    }
+    constants = starting_constants(workspace.profile.fusion, list(found), ["studies"])
+    tables = {"plain": plain, **found, "fused": fuse_detectors(images, found, constants)}
+    matches = {key: match_opacity(ground, table) for key, table in tables.items()}
+    patients, folds, resamples = ground.patient, ground.fold, workspace.profile.fusion.resamples
+    gain = paired_difference(matches["fused"], matches["plain"], patients, resamples, folds)
+    own = [*(f"{key}_seed_{seed}" for key in found), "pretrain_nih", "pretrain_rsna_yolo", "pretrain_rsna_faster_rcnn"]
+    values = {
+        **{key: interval(each, patients, 1, folds).value for key, each in matches.items()},
+        "gain": gain.value,
+        "low": gain.low,
+        "high": gain.high,
+        "CPU s, plain": cpu_seconds(workspace, [name]),
+        "CPU s, ours": cpu_seconds(workspace, own),
+    }
+    return {"seed": seed, **{key: round(float(value), 4) for key, value in values.items()}}
+
+
+def train_plain_folds(workspace: Workspace, seed: int) -> tuple[str, pd.DataFrame]:
+    """A plain training a fold; the name of its folders, and its out-of-fold boxes."""
+    yolo.prepare(workspace.places.working / "ultralytics")
+    settings, name = PlainYolo(seed), f"plain_seed_{seed}"
+
+    def train(_: Workspace, fold: Fold):
+        pixels = np.stack([to_cache_size(image, settings.size) for image in fold.pixels])
+        folder = workspace.places.root / "annotations" / "yolo" / f"{name}_{fold.number}"
+        parts = (fold.images, fold.boxes, pixels, fold.training, fold.held_out)
+        return train_plain(settings, write_yolo(folder, *parts), fold.folder, fold.start)
+
+    def predict(folder: Path, images: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
+        return YoloDetector(folder, settings).predict(images, pixels)
+
+    start = find_start(workspace, settings.weights)
+    return name, each_fold(workspace, name, settings, start, 1.0, train, predict, CODE)
+
+
+def cpu_seconds(workspace: Workspace, names: list[str]) -> float:
+    """Of all folds of these trainings together; one that was left out took none."""
+    return sum(json.loads(path.read_text())["cpu_seconds"] for name in names for path in _records(workspace, name))
+
+
+def _records(workspace: Workspace, name: str) -> Iterator[Path]:
+    folder = workspace.places.root / "models" / name
+    yield from sorted([*folder.glob("run.json"), *folder.glob("fold_*/run.json")])
