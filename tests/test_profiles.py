@@ -31,3 +31,17 @@ def test_a_wrong_setting_is_named(name, overrides, message):
 
 def test_section_values_are_plain():
     assert section_values(PROFILES["demo"], ["folds"]) == {"folds": {"count": 2, "seed": 2021, "most_patients": 3}}
+
+
+def test_every_number_of_the_networks_says_where_it_comes_from():
+    """A section, an equation or a figure of paper 004, the authors' code, the library, or ours."""
+    import re
+    from pathlib import Path
+
+    from cxr.profiles import networks
+
+    text = Path(networks.__file__).read_text()
+    paper = text[: text.index("class Pseudo")]
+    lines = [line for line in paper.splitlines() if re.match(r"    \w+: (int|float|str|bool) = ", line)]
+    origin = re.compile(r"#.*?(\b[2-6]\.?\d?\b|equation \d|figure \d+|\bcode\b|\bours\b|\blibrary\b|beside|names of)")
+    assert len(lines) > 90 and [line for line in lines if not origin.search(line)] == []

@@ -120,9 +120,8 @@ def test_the_study_head_is_the_papers_with_xavier_weights():
     head = class_head(2048, 1024, 0.5, 4)
     assert [type(layer).__name__ for layer in head] == ["Linear", "ReLU", "Dropout", "Linear"]
     for layer, bound in ((head[0], (6 / (2048 + 1024)) ** 0.5), (head[-1], (6 / (1024 + 4)) ** 0.5)):
-        assert layer.weight.abs().max() <= bound and layer.weight.std().item() == pytest.approx(
-            bound / 3**0.5, rel=0.05
-        )
+        assert layer.weight.abs().max() <= bound
+        assert layer.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
         assert layer.bias.eq(0).all()
 
 

@@ -237,3 +237,32 @@ def test_a_broken_weight_file_is_named(tmp_path, content, message):
     (tmp_path / "w.pt").write_bytes(content)
     with pytest.raises(DataFault, match=message):
         load_state(tmp_path / "w.pt")
+
+
+def test_the_best_epochs_weights_lie_beside_the_last_ones(data, tmp_path):
+    network, record = train(data, tmp_path, stages=(Stage(4, 3e-3),), keep_best=True)
+    table = pd.read_csv(tmp_path / "metrics.csv")
+    lowest = (table["val_class"] + table["val_mask"]).idxmin() + 1
+    assert record["lowest_validation_loss_epoch"] == lowest
+    best, last = load_state(tmp_path / "best.pt"), network.state_dict()
+    assert best.keys() == last.keys()
+    assert all(torch.equal(best[name], last[name]) for name in best) == (lowest == 4)
+
+
+def test_gradients_of_several_batches_make_one_step(data, tmp_path):
+    train(data, tmp_path / "one", stages=(Stage(2, 1e-3),), accumulate=2)
+    train(data, tmp_path / "two", stages=(Stage(2, 1e-3),))
+    one, two = (pd.read_csv(tmp_path / name / "metrics.csv")["train_class"] for name in ("one", "two"))
+    assert one.iloc[0] != two.iloc[0], "the second batch of the epoch met the weights of its beginning"
+
+
+def test_patience_looks_at_training_patients_and_not_at_the_fold(data, tmp_path):
+    from cxr.training.aside import set_aside
+
+    images, boxes, pixels = data
+    images = images.assign(patient_id=[f"p{n // 2}" for n in range(12)])
+    learn, aside = set_aside((images, boxes, pixels), "study.patience")
+    assert set(learn[0]["patient_id"]) | set(aside[0]["patient_id"]) == {f"p{n}" for n in range(6)}
+    assert not set(learn[0]["patient_id"]) & set(aside[0]["patient_id"]) and len(aside[2]) == len(aside[0])
+    with pytest.raises(DataFault, match=r"study.patience: one patient cannot"):
+        set_aside((images.assign(patient_id="p"), boxes, pixels), "study.patience")

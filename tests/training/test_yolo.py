@@ -160,3 +160,52 @@ def test_a_yolo_loss_that_is_not_finite_stops_with_names(trained, tmp_path, monk
     monkeypatch.setattr(DetectionModel, "loss", broken)
     with pytest.raises(DataFault, match=r"loss cls\w* is not finite on images i\d"):
         yolo.train_yolo(SETTINGS, folder.parent / "data" / "data.yaml", tmp_path / "run", NOTHING, 600, "fold 0")
+
+
+def test_the_box_loss_may_be_giou_and_nothing_else_changes(trained):
+    """1 - GIoU, weighted as the library weighs 1 - CIoU; the distributions' loss is the library's."""
+    from torchvision.ops import generalized_box_iou
+    from ultralytics.utils.loss import BboxLoss
+
+    from cxr.training.yolo_losses import GiouBoxLoss
+
+    torch.manual_seed(0)
+    corners = torch.rand(1, 6, 2) * 4
+    boxes = torch.cat([corners, corners + 1 + torch.rand(1, 6, 2) * 4], 2)
+    target, anchors = boxes.roll(1, 1), torch.full((6, 2), 3.0)
+    scores, mask = torch.rand(1, 6, 1), torch.tensor([[True, False, True, True, False, True]])
+    shared = (torch.randn(1, 6, 64), boxes, anchors, target, scores, scores.sum(), mask, torch.tensor([64.0, 64.0]),
+              torch.ones(6, 1))  # fmt: skip
+    found, distribution = GiouBoxLoss(16)(*shared)
+    ciou, library = BboxLoss(16)(*shared)
+    giou = generalized_box_iou(boxes[0], target[0]).diagonal()[mask[0]]
+    wanted = ((1 - giou) * scores[mask][:, 0]).sum() / scores.sum()
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-4) and distribution == library and found != ciou
+
+
+def test_a_training_with_giou_and_equation_1_goes_through(trained, tmp_path, monkeypatch):
+    from ultralytics.utils.loss import BboxLoss
+
+    from cxr.training.yolo_losses import GiouBoxLoss
+
+    _, _, images, pixels = trained
+    corners = {"x_min": 80.0, "y_min": 160.0, "x_max": 240.0, "y_max": 480.0}
+    boxes = pd.DataFrame({"image_id": images["image_id"], "label": "opacity", "score": 1.0, **corners})
+    ids = list(images["image_id"])
+    data_yaml = write_yolo(tmp_path / "data", images, boxes, pixels, ids[:4], ids[4:])
+    settings = dataclasses.replace(SETTINGS, box_loss="giou", epochs=4, step_every=2, warmup_epochs=0.0)
+    seen = []
+    monkeypatch.setattr(GiouBoxLoss, "forward", lambda self, *rest: seen.append(1) or BboxLoss.forward(self, *rest))
+    yolo.train_yolo(settings, data_yaml, tmp_path / "run", NOTHING, 600, "giou")
+    assert len(seen) == 4, "one batch an epoch"
+    metrics = pd.read_csv(tmp_path / "run" / "metrics.csv")
+    assert metrics["train_box"].notna().all()
+    # t = 0, 0, 1, 1 of T = 4: half of a cosine at 0 and at a quarter
+    assert (metrics["lr"] / metrics["lr"].iloc[0]).tolist() == pytest.approx([1, 1, 0.8609, 0.8609], abs=2e-3)
+
+
+def test_an_unknown_box_loss_is_named(trained, tmp_path):
+    from cxr.training.yolo_losses import trainer_of
+
+    with pytest.raises(DataFault, match=r"yolo.box_loss=diou: not known; choose one of giou, ciou"):
+        trainer_of(dataclasses.replace(SETTINGS, box_loss="diou"))

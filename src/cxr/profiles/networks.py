@@ -10,9 +10,8 @@ class Nih:
     """Pretraining of the shared backbone: 15 labels of NIH ChestX-ray14, several at once (paper 004, section 3.1)."""
 
     use: bool = True  # ours; no: backbones start from a weight file or from random weights
-    network: str = (
-        "resnext101_32x8d"  # 3.1; of torchvision, or timm's behind `tu-`; study and faster_rcnn take its features
-    )
+    # study and faster_rcnn take its features
+    network: str = "resnext101_32x8d"  # 3.1; a network of torchvision, or of timm behind `tu-`
     weights: str = "resnext101_32x8d"  # 3.1, ImageNet; looked for as input/weights/<weights>*.pth
     size: int = 224  # 3.1; px of the centre that is seen
     resize: int = 256  # 3.1; px of the shorter side before; 0: the whole picture is seen
@@ -85,9 +84,7 @@ class Yolo:
     nms_iou: float = 0.2  # 3.2
     max_boxes: int = 30  # ours
     flip_at_test: bool = False  # ours; mirror images too
-    resume: bool = (
-        True  # ours; a killed training goes on after its last epoch (other random numbers); no: it begins again
-    )
+    resume: bool = True  # ours; a killed training goes on after its last epoch; no: it begins again
     pretrained: bool = True  # 3.2; start from the detector of stage 05, where there is one
     lungs: str = "whole"  # ours; what it sees of a picture: whole, crop, mask or crop+mask (`cxr.data.lung_views`)
     seed: int = 2021  # ours
@@ -121,13 +118,10 @@ class FasterRcnn:
     box_loss: str = "smooth_l1"  # 3.1; or ciou, which the paper found worse
     augmentation: str = "paper_004"  # 3.1; or ours (`cxr.data.augment`)
     ema: float = 0.0  # ours
-    patience: int = (
-        0  # ours; validations without a lower loss on a tenth of the training patients, then the best epoch's
-    )
+    # validations without a lower loss on a tenth of the training patients, after which the best epoch is kept
+    patience: int = 0  # ours
     keep_best: bool = True  # ours; `best.pt` beside `weights.pt`
-    proposals: int = (
-        1000  # library; boxes that the first stage hands to the second in training; half of it in prediction
-    )
+    proposals: int = 1000  # library; boxes that the first stage hands to the second; half of it in prediction
     regions: int = 512  # library; of those, how many an image gives to the loss of the second stage
     anchor: int = 16  # ours; px, edge of the smallest anchor at training size; it doubles from level to level
     validate_every: int = 1  # ours; epochs
@@ -171,15 +165,14 @@ class Study:
     dropout: float = 0.5  # 3.4, within .5 to .7
     augmentation: str = "paper_004"  # 3.4; or ours (`cxr.data.augment`)
     mask_weight: float = 0.0  # ours; > 0 adds a segmentation head on box masks (what the winners share)
-    decoder: str = (
-        ""  # ours; of that head, from segmentation-models-pytorch: unet, unetplusplus or fpn; empty: a light one
-    )
+    # of that head, from segmentation-models-pytorch: unet, unetplusplus or fpn; empty: a light pyramid
+    decoder: str = ""  # ours
     none_weight: float = 0.0  # ours; > 0 adds a head of two classes, opacity or `none`
     class_weights: bool = False  # 6, wished for; classes count by inverse frequency
     focal: float = 0.0  # ours; gamma of the focal loss; 0 = cross entropy (3.4)
     oversample: bool = False  # 6, wished for; each class is drawn as often
     ema: float = 0.0  # ours; decay of the averaged weights; 0 = off
-    patience: int = 0  # ours; epochs without a lower loss on a tenth of the training patients, then the best epoch's
+    patience: int = 0  # ours; as for Faster R-CNN
     keep_best: bool = True  # ours; `best.pt` beside `weights.pt`
     flip_at_test: bool = False  # ours; mirror images too
     pretrained: bool = True  # 3.4; start from the backbone of stage 04, where there is one

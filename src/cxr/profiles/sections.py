@@ -76,9 +76,8 @@ class Fusion:
 
     wbf_iou: float = 0.55
     wbf_skip: float = 0.001
-    none_from_head: float = (
-        0.5  # none = (1 - w) none of the boxes + w none of the two-class head, where there is one (ours)
-    )
+    # none = (1 - w) none of the boxes + w none of the two-class head, where a classifier has one (ours)
+    none_from_head: float = 0.5
     none_from_negative: float = 0.5  # none' = (1 - w) none + w negative
     negative_from_none: float = 0.3  # negative' = (1 - w) negative + w none
     none_into_boxes: float = 0.16  # score' = score^(1 - w) (1 - none)^w

@@ -76,7 +76,7 @@ def train_yolo(
         )
     from ultralytics import YOLO
 
-    from cxr.training.yolo_losses import bad_losses, images_in, trainer_of
+    from cxr.training.yolo_losses import bad_losses, images_in, take_box_loss, trainer_of
 
     model = YOLO(f"{settings.model}.yaml")
     # ultralytics seeds itself later, too late for what a checkpoint leaves random: the head
@@ -111,6 +111,7 @@ def train_yolo(
     threads = torch.get_num_threads()
     # on a CPU ultralytics leaves torch one thread less than there are cores
     model.add_callback("on_train_start", lambda trainer: torch.set_num_threads(threads))
+    model.add_callback("on_train_start", lambda trainer: take_box_loss(trainer, settings))
     model.add_callback("on_train_batch_end", watch)
     model.add_callback("on_train_epoch_end", say)
     if checkpoints:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.loss import BboxLoss
 from ultralytics.utils.metrics import bbox_iou
+from ultralytics.utils.torch_utils import unwrap_model
 
 from cxr.faults import DataFault
 from cxr.profiles import Yolo
@@ -41,15 +41,20 @@ class GiouBoxLoss(BboxLoss):
         return ((1 - giou) * weight).sum() / target_scores_sum, distribution
 
 
-class GiouModel(DetectionModel):
-    """A detector whose criterion takes `GiouBoxLoss`; networks without suppression have two criteria."""
+def take_box_loss(trainer: DetectionTrainer, settings: Yolo) -> None:
+    """Let the model that is trained compute the box loss of the settings; a callback for the start of a training.
 
-    def init_criterion(self):
-        criterion = super().init_criterion()
-        for part in (criterion, getattr(criterion, "one2many", None), getattr(criterion, "one2one", None)):
-            if hasattr(part, "bbox_loss"):
-                part.bbox_loss = GiouBoxLoss(part.reg_max).to(part.device)
-        return criterion
+    Not by a class of model of our own: ultralytics pickles the last epoch, and would not read it back.
+    """
+    if settings.box_loss == "ciou":
+        return
+    model = unwrap_model(trainer.model)
+    if getattr(model, "criterion", None) is None:
+        model.criterion = model.init_criterion()
+    # networks without suppression have two criteria
+    for part in (model.criterion, *(getattr(model.criterion, name, None) for name in ("one2many", "one2one"))):
+        if hasattr(part, "bbox_loss"):
+            part.bbox_loss = GiouBoxLoss(part.reg_max).to(part.device)
 
 
 def trainer_of(settings: Yolo) -> type[DetectionTrainer]:
@@ -62,14 +67,6 @@ def trainer_of(settings: Yolo) -> type[DetectionTrainer]:
         def preprocess_batch(self, batch: dict) -> dict:
             self.image_ids = [Path(file).stem for file in batch["im_file"]]
             return super().preprocess_batch(batch)
-
-        def get_model(self, cfg=None, weights=None, verbose=True):
-            if settings.box_loss == "ciou":
-                return super().get_model(cfg, weights, verbose)
-            model = GiouModel(cfg, nc=self.data["nc"], ch=self.data["channels"], verbose=False)
-            if weights:
-                model.load(weights, verbose=False)
-            return model
 
         def _setup_scheduler(self) -> None:
             self.lf = lambda epoch: rate_of(settings, epoch)
