@@ -30,14 +30,16 @@ from cxr.kaggle.weights import model_folders
 from cxr.labels import STUDY_CLASSES
 from cxr.phantom.datasets import make_phantom
 from cxr.prediction.segment import segment_training
+from cxr.profiles import Study
 from cxr.report import write_report
 from cxr.submission_format import read_submission, validate
 from cxr.submit import submit, submit_run
 from cxr.summary import score_lines, score_run
 from cxr.systems.competition import (
     CLASSIFIERS,
-    DETECTORS,
+    detectors_of,
     train_faster_rcnn_folds,
+    train_more_detectors,
     train_study_folds,
     train_yolo_folds,
 )
@@ -50,8 +52,11 @@ TINY = (
     "study.batch=4 study.network=resnet18 nih.network=resnet18 nih.size=64 nih.epochs=1 nih.batch=4 rsna.yolo_epochs=1 "
     "rsna.faster_rcnn_epochs=1 lungs.size=64 lungs.width=4 lungs.epochs=1 lungs.batch=4 faster_rcnn.network=resnet18 "
     "faster_rcnn.size=64 faster_rcnn.predict_size=64 faster_rcnn.pyramid=16 faster_rcnn.head=16 faster_rcnn.epochs=1 "
-    "faster_rcnn.batch=4 fusion.resamples=20"
+    "faster_rcnn.batch=4 faster_rcnn.flip_at_test=yes yolo.flip_at_test=yes study.none_weight=0.5 prediction.half=yes "
+    "fusion.resamples=20"
 )
+MORE = " detectors.more=retinanet"
+DETECTORS = ("yolo", "faster_rcnn")
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +78,7 @@ def run_all(root, input_dir, solution=""):
     train_yolo_folds(workspace)
     train_faster_rcnn_folds(workspace)
     train_study_folds(workspace)
-    tune_blend(workspace, DETECTORS, CLASSIFIERS)
+    tune_blend(workspace, detectors_of(workspace.profile), CLASSIFIERS)
     return workspace, submit_run(workspace)
 
 
@@ -117,7 +122,7 @@ def test_every_training_image_has_an_out_of_fold_prediction(good):
 
 def test_a_run_folder_tells_what_it_learned_from(good):
     workspace, _ = good
-    pretrained = {"yolo": "pretrain_rsna_yolo", "faster_rcnn": "pretrain_rsna_faster_rcnn", "studies": "pretrain_nih"}
+    pretrained = {name: f"pretrain_rsna_{name}" for name in DETECTORS} | {"studies": "pretrain_nih"}
     for name, start in pretrained.items():
         for fold in (0, 1):
             record = json.loads((workspace.places.model(name, fold) / "run.json").read_text())
@@ -150,7 +155,7 @@ def test_the_same_study_net_starts_elsewhere_with_pretraining(good, spoiled):
 def test_a_finished_pretraining_is_kept(good, capsys):
     pretrain_nih(good[0])
     pretrain_rsna(good[0])
-    assert capsys.readouterr().out.count("trained already, kept") == 3
+    assert capsys.readouterr().out.count("trained already, kept") == 1 + len(DETECTORS)
 
 
 def test_a_backbone_that_does_not_fit_is_refused_in_words(good, tmp_path):
@@ -411,7 +416,7 @@ def test_models_that_look_at_lungs_alone_train_and_predict(good, tmp_path, capsy
     sizes = load_training(workspace)[0].set_index("image_id")
     for table in found:
         assert (table["x_max"] <= table["image_id"].map(sizes["width"]) + 1e-6).all() and (table["x_min"] >= 0).all()
-    tune_blend(workspace, DETECTORS, CLASSIFIERS)
+    tune_blend(workspace, detectors_of(workspace.profile), CLASSIFIERS)
     assert submit_run(workspace).empty
     assert validate(workspace.places.submission, workspace.competition / "sample_submission.csv") == []
     assert "models/lungs" in [
@@ -448,7 +453,7 @@ def check_where_they_look(workspace):
 
 
 @dataclass(frozen=True)
-class Plain:
+class Plain(Study):
     """The profile section that docs/add_your_own_model.md asks for."""
 
     epochs: int = 1
@@ -463,7 +468,7 @@ def test_the_page_on_ones_own_model_runs(good, tmp_path, monkeypatch):
     training, folds = re.findall(r"```python\n(.*?)```", page, re.S)
     names = {"np": np, "pd": pd, "STUDY_CLASSES": STUDY_CLASSES}
     exec(training, names)  # noqa: S102  (our own page)
-    exec("from cxr.systems.competition import *\nfrom cxr.training.runs import load_weights\n", names)  # noqa: S102
+    exec("from cxr.systems.competition.trainings import *\nfrom cxr.training.runs import load_weights\n", names)  # noqa: S102
     exec(folds, names)  # noqa: S102
     shutil.copytree(good[0].places.root, tmp_path / "demo")
     workspace = open_run_folder(tmp_path / "demo")
@@ -476,6 +481,22 @@ def test_the_page_on_ones_own_model_runs(good, tmp_path, monkeypatch):
     result = tune_blend(workspace, DETECTORS, ["studies", "plain"])
     assert set(result["constants"]["class_weights"]) == {"studies", "plain"}
     assert len(page.splitlines()) < 100
+
+
+def test_a_third_architecture_trains_fuses_and_submits(good, tmp_path):
+    shutil.copytree(good[0].places.root, tmp_path / "demo")
+    places = good[0].places
+    workspace = open_workspace("demo", TINY + MORE, str(places.input), str(tmp_path), str(tmp_path / "s"))
+    pretrain_rsna(workspace)
+    found = train_more_detectors(workspace)
+    assert list(found) == ["retinanet"] and set(found["retinanet"]["label"]) <= {"opacity"}
+    record = json.loads((workspace.places.model("retinanet", 1) / "run.json").read_text())
+    assert (record["architecture"], record["pretraining"]) == ("retinanet", "pretrain_rsna_retinanet")
+    result = tune_blend(workspace, detectors_of(workspace.profile), CLASSIFIERS)
+    assert set(result["constants"]["box_weights"]) == {"yolo", "faster_rcnn", "retinanet"}
+    assert result["constants"]["none_from_head"] == 0.5, "too few patients to tune on"
+    submit_run(workspace)
+    assert validate(workspace.places.submission, workspace.competition / "sample_submission.csv") == []
 
 
 def member(workspace, images, tests):

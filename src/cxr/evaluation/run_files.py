@@ -22,10 +22,14 @@ from cxr.workspace import Workspace
 
 FIRST, LAST = ("yolo", "faster_rcnn"), ("fused",)  # columns and panels stand in this order, others between
 OWN_STAGE = "12_report"
-VARIANT = re.compile(r"(.+)_(without_pretraining|lungs_\w+)")  # trainings that only measure what something gains
+# trainings that only measure what something gains, or that teach
+VARIANT = re.compile(r"(.+?)_(with(?:out)?_\w+|lungs_\w+|seed_\d+|grid_\w+|round_\d+)")
 TITLES = {
     "yolo": "YOLO",
     "faster_rcnn": "Faster R-CNN",
+    "retinanet": "RetinaNet",
+    "fcos": "FCOS",
+    "plain": "plain ultralytics",
     "studies": "study classifier",
     "lungs": "lung segmenter",
     "rsna": "RSNA",

@@ -18,7 +18,7 @@ from cxr.explain.studies import STUDIES, StudyHeat, study_heat, untrained_folds
 from cxr.explain.where import box_heat, even_shares, heat_shares
 from cxr.faults import DataFault
 from cxr.prediction.out_of_fold import listed
-from cxr.profiles import settings_of
+from cxr.profiles import more_detectors, settings_of
 from cxr.tables import Contract, write_table
 from cxr.workspace import Workspace
 
@@ -69,7 +69,8 @@ def shown_to(model: str, files: RunFiles, looked: Looked) -> np.ndarray:
 
     Boxes of a fusion, or of a model from elsewhere, may lie wherever one of the run's detectors was shown something.
     """
-    models = [model] if model in (STUDIES, *DETECTORS) else DETECTORS
+    detectors = (*DETECTORS, *more_detectors(files.profile))
+    models = [model] if model in (STUDIES, *detectors) else detectors
     shown = np.ones(looked.pixels.shape, bool)
     if all(settings_of(files.profile, name).lungs in (CROP, CROP_AND_MASK) for name in models):
         for picture, mask in zip(shown, looked.lungs, strict=True):

@@ -4,8 +4,10 @@ from pathlib import Path, PurePosixPath
 
 from cxr.evaluation.run_files import RunFiles, title_of
 from cxr.figures.charts import training_curves
+from cxr.figures.schedule import learning_rates
 from cxr.report.page import Html, Number, absent, bullets, figure, heading, number, paragraph, table
 from cxr.tables import read_csv
+from cxr.training.recipe import rates_by_epoch
 
 SHOWN = 30  # rows of a table of files
 PROVENANCE = {"pretraining": "pretraining", "weights": "starting weights", "training_sources": "learned from"}
@@ -22,7 +24,16 @@ def learning(files: RunFiles) -> list[Html]:
     for model, tables in folders.items():
         alt = f"Losses and learning rate by epoch of {title_of(model)}: {', '.join(tables)}."
         blocks += [heading(title_of(model)), figure(training_curves(tables), alt)]
-    return blocks
+    return [*blocks, heading("learning rates of the settings"), *schedules(files)]
+
+
+def schedules(files: RunFiles) -> list[Html]:
+    """The course of the rate that the settings ask for, beside equation 1 of paper 004."""
+    sections = {name: getattr(files.profile, name) for name in ("nih", "yolo", "faster_rcnn", "study")}
+    rates = {"equation 1, a step every other epoch": rates_by_epoch(35, 2), "a step an epoch": rates_by_epoch(35, 1)}
+    rates |= {name: rates_by_epoch(s.epochs, s.step_every) for name, s in sections.items()}
+    alt = "Share of the full learning rate by epoch, without warm-up: " + ", ".join(rates)
+    return [figure(learning_rates(rates), alt)]
 
 
 def provenance(files: RunFiles) -> list[Html]:

@@ -129,6 +129,13 @@ def stepped_rate(epoch: int, epochs: int, step_every: int) -> float:
     return cosine(epoch // step_every / epochs)
 
 
+def rates_by_epoch(epochs: int, step_every: int) -> list[float]:
+    """Share of the full learning rate at the start of each epoch; with 0 the cosine falls by batch."""
+    return [
+        stepped_rate(epoch, epochs, step_every) if step_every else cosine(epoch / epochs) for epoch in range(epochs)
+    ]
+
+
 def cosine(progress: float, floor: float = FLOOR) -> float:
     """Half a cosine from 1 down to the floor, progress in 0..1."""
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
