@@ -1,8 +1,8 @@
 """What our detectors are worth beside a plain ultralytics training, over several seeds, out of fold and paired.
 
-Ours are YOLO and Faster R-CNN of this run's settings, each through a logistic map fitted on the other folds, then fused
-Ours are YOLO and Faster R-CNN of this run, each through a logistic map fitted on the other folds, then fused
-all pretraining.
+Ours are YOLO and Faster R-CNN of this run, each through a logistic map fitted on the other folds, then fused by the
+published constants; nothing else is tuned. CPU seconds of either side's trainings are counted, ours with lungs and all
+pretraining.
 """
 
 import json

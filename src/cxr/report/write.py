@@ -23,6 +23,7 @@ from cxr.report.results import blend, pretraining, score
 from cxr.report.timeline import times
 from cxr.report.trainings import failures, learning, provenance
 from cxr.report.where import where
+from cxr.report.worth import beside_plain, choices
 from cxr.workspace import Workspace
 
 
@@ -131,6 +132,18 @@ PARTS = (
         "Pretraining on and off",
         "Look for gains whose interval lies above 0; where it lies below, pretraining did harm.",
         pretraining,
+    ),
+    Part(
+        "choices",
+        "Single choices on and off",
+        "Look for gains whose interval lies above 0, and remember that of ten lines one or two stand clear by chance.",
+        choices,
+    ),
+    Part(
+        "plain",
+        "Beside a plain training",
+        "Look for a gain whose interval lies above 0 at about the same CPU seconds; one seed alone may be luck.",
+        beside_plain,
     ),
     Part(
         "learning",
