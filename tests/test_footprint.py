@@ -53,6 +53,18 @@ def test_a_training_without_epochs_or_pictures_is_not_planned():
     assert names == ["pretrain_nih", "pretrain_rsna_yolo", "yolo", "faster_rcnn", "studies"]
 
 
+def test_further_detectors_and_best_weights_take_room():
+    full = PROFILES["full"]
+    names = [training.name for training in trainings(full, Counts())]
+    assert names[2:4] == ["pretrain_rsna_faster_rcnn", "pretrain_rsna_retinanet"] and names[-2] == "retinanet"
+    table = disk(full, Counts(), lambda _: 1000)
+    assert size_of(table, "retinanet, best") == 5 * 1000 and "yolo, best" not in set(table["what"])
+    assert "studies, best" not in set(disk(KAGGLE, Counts(), lambda _: 1000)["what"])
+    # pictures before the centre crop, of both parts
+    paper = disk(PROFILES["paper"], Counts(), weightless)
+    assert size_of(paper, "NIH test cache") / size_of(paper, "NIH cache") == pytest.approx(25_596 / 86_524)
+
+
 def test_a_cache_has_the_size_of_its_pictures(tmp_path):
     path = tmp_path / "train_320.npy"
     with CacheWriter(path, 320) as cache:

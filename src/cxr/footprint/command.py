@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     usual = Counts()
     parser.add_argument("--profile", default="kaggle")
     parser.add_argument("--set", default="", metavar="OVERRIDES", help="as make's SET, for example 'yolo.batch=8'")
-    for name in ("train", "test", "nih", "rsna", "rsna-boxed", "lungs", "pixels"):
+    for name in ("train", "test", "nih", "rsna", "rsna-boxed", "lungs", "pixels", "nih-test"):
         default = getattr(usual, name.replace("-", "_"))
         words = "pixels of an original image" if name == "pixels" else f"pictures of {name}"
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{words} (default %(default)s)")

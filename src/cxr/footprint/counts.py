@@ -3,7 +3,7 @@
 import os
 from typing import NamedTuple
 
-from cxr.profiles import Profile
+from cxr.profiles import Profile, more_detectors
 
 CORES = 4  # of a Kaggle session
 
@@ -13,7 +13,7 @@ class Counts(NamedTuple):
 
     train, test: labelled and test images of the competition; nih: of NIH ChestX-ray14's train_val part (Wang et al.
     2017); rsna, rsna_boxed: of RSNA's training part, and those with a box; lungs: with lung masks (Jaeger et al. 2014).
-    pixels: of a competition image in its original size (53.8 gigapixels in 6334 images).
+    pixels: of a competition image in its original size (53.8 gigapixels in 6334 images). nih_test: of NIH's test part.
     """
 
     train: int = 6334
@@ -23,6 +23,7 @@ class Counts(NamedTuple):
     rsna_boxed: int = 6012
     lungs: int = 704
     pixels: int = 8_500_000
+    nih_test: int = 25_596
 
     def drawn(self, profile: Profile) -> "Counts":
         """What the profile leaves of them: its limits hold, and RSNA pictures without a box are drawn by number."""
@@ -31,6 +32,7 @@ class Counts(NamedTuple):
         return self._replace(
             train=_at_most(self.train, profile.images.train_limit),
             nih=_at_most(self.nih, nih.train_limit) if nih.use else 0,
+            nih_test=_at_most(self.nih_test, nih.train_limit) if nih.use and nih.score_test and self.nih else 0,
             rsna=_at_most(self.rsna_boxed + clear, rsna.train_limit) if rsna.use else 0,
         )
 
@@ -54,15 +56,23 @@ class Training(NamedTuple):
 
 
 def trainings(profile: Profile, counts: Counts) -> list[Training]:
-    """The trainings that a profile asks for and the input allows, in the order of the stages."""
-    folds, rsna = profile.folds.count, profile.rsna
+    """The trainings that a profile asks for and the input allows, in the order of the stages.
+
+    Further detectors count as large as Faster R-CNN, whose backbone they share.
+    """
+    folds, rsna, more = profile.folds.count, profile.rsna, more_detectors(profile)
     planned = [
         (counts.nih, Training("pretrain_nih", "04", "nih")),
         (counts.rsna and rsna.yolo_epochs, Training("pretrain_rsna_yolo", "05", "yolo")),
         (counts.rsna and rsna.faster_rcnn_epochs, Training("pretrain_rsna_faster_rcnn", "05", "faster_rcnn")),
+        *(
+            (counts.rsna and rsna.faster_rcnn_epochs, Training(f"pretrain_rsna_{name}", "05", "faster_rcnn"))
+            for name in more
+        ),
         (counts.lungs, Training("lungs", "06", "lungs")),
         (True, Training("yolo", "07", "yolo", folds)),
         (True, Training("faster_rcnn", "08", "faster_rcnn", folds)),
+        *((True, Training(name, "08", "faster_rcnn", folds)) for name in more),
         (True, Training("studies", "09", "study", folds)),
     ]
     return [training for wanted, training in planned if wanted]

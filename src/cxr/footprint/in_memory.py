@@ -59,7 +59,10 @@ def _reading(profile: Profile, n: Counts, processes: int) -> Iterator[Held]:
     yield _decoding("01", processes)
     yield Held("01", "thumbnails", 2 * (n.train + n.test) * THUMBNAIL**2)
     yield Held("03", "thumbnails as vectors", n.train * UNIT)
-    for stage, count, size in (("04", n.nih, profile.nih.size), ("05", n.rsna, profile.images.cache_size)):
+    for stage, count, size in (
+        ("04", n.nih, max(profile.nih.size, profile.nih.resize)),
+        ("05", n.rsna, profile.images.cache_size),
+    ):
         if count:
             yield _decoding(stage, processes)
             yield Held(stage, "thumbnails and vectors of both sets", (n.train + n.test) * UNIT + count * THUMBNAIL**2)

@@ -95,12 +95,13 @@ def _companions(profile: Profile, n: Counts, places: Places) -> Iterator[Item]:
     samples = min(MOST, n.nih) + min(MOST, n.rsna) + min(MOST_MASKED, n.lungs)
     yield Item("samples to look at", places.fingerprints.parent, samples * (SAMPLE**2 + NOTE), "02")
     for name, count, size, stage in (
-        ("nih", n.nih, profile.nih.size, "04"),
+        ("nih", n.nih, max(profile.nih.size, profile.nih.resize), "04"),
+        ("nih_test", n.nih_test, max(profile.nih.size, profile.nih.resize), "04"),
         ("rsna", n.rsna, profile.images.cache_size, "05"),
     ):
         last = END if profile.images.keep_caches else stage
         path = places.companion_cache(name, size)
-        yield Item(f"{name.upper()} cache", path, count * (size**2 + NOTE), stage, last)
+        yield Item(f"{name.upper().replace('_TEST', ' test')} cache", path, count * (size**2 + NOTE), stage, last)
 
 
 def _yolo_folders(profile: Profile, n: Counts, places: Places) -> Iterator[Item]:
@@ -120,6 +121,8 @@ def _models(profile: Profile, n: Counts, places: Places, weigh: Callable[[object
         size, folder = weigh(section), places.lungs_model.with_name(training.name)
         stage, trained = training.stage, training.folds * (size + RUN_FILES)
         yield Item(f"{training.name}, {training.folds} trained", folder, trained, stage)
+        if getattr(section, "keep_best", False):
+            yield Item(f"{training.name}, best", folder, training.folds * size, stage)
         yield Item(f"{training.name}, checkpoint", folder, _checkpoint(training, section, size), stage, stage)
 
 

@@ -50,6 +50,7 @@ def counts_of(workspace: Workspace) -> Counts:
         train=found["train_images"],
         test=found["test_images"],
         nih=0 if nih is None else int((nih["part"] == "train_val").sum()),
+        nih_test=0 if nih is None else int((nih["part"] == "test").sum()),
         rsna=0 if rsna is None else len(rsna),
         rsna_boxed=0 if rsna is None else int((rsna["has_box"] == 1).sum()),
         lungs=usual.lungs if any(map(workspace.companion, MASK_SETS)) else 0,
