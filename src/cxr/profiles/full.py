@@ -24,7 +24,15 @@ FULL = Profile(
     ),
     rsna=Rsna(yolo_epochs=15, faster_rcnn_epochs=8, negatives=1.0),
     yolo=replace(
-        ours.YOLO, model="yolo11x", weights="yolo11x", size=768, epochs=40, batch=16, mixup=0.3, flip_at_test=True
+        ours.YOLO,
+        model="yolo11x",
+        weights="yolo11x",
+        size=768,
+        epochs=40,
+        batch=16,
+        mosaic=1.0,
+        mixup=0.3,
+        flip_at_test=True,
     ),
     faster_rcnn=replace(
         ours.FASTER_RCNN,

@@ -25,7 +25,9 @@ KAGGLE = Profile(
     ),
     rsna=Rsna(yolo_epochs=6, faster_rcnn_epochs=3, negatives=0.5),
     lungs=Lungs(width=16, size=256, epochs=30, batch=16),
-    yolo=replace(ours.YOLO, model="yolo11m", weights="yolo11m", epochs=20, batch=16, mixup=0.2, flip_at_test=True),
+    yolo=replace(
+        ours.YOLO, model="yolo11m", weights="yolo11m", epochs=20, batch=16, mosaic=1.0, mixup=0.2, flip_at_test=True
+    ),
     faster_rcnn=replace(
         ours.FASTER_RCNN,
         network="efficientnet_v2_s",
