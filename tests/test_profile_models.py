@@ -10,7 +10,7 @@ from cxr.data.nih import FINDINGS
 from cxr.data.yolo_labels import write_yolo
 from cxr.images.resize import to_cache_size
 from cxr.labels import STUDY_CLASSES
-from cxr.profiles import PROFILES
+from cxr.profiles import PROFILES, more_detectors
 from cxr.training import yolo
 from cxr.training.cross_validation import Fold
 from cxr.training.detectors import train_detector
@@ -56,6 +56,13 @@ def test_faster_rcnn(pair, profile, tmp_path):
     settings = dataclasses.replace(profile.faster_rcnn, head_epochs=0, **ONE_STEP)
     state, record = train_detector("faster_rcnn", settings, part(pair, [0, 1]), None, RANDOM, tmp_path, 600)
     assert record["epochs"] == 1 and state["model.roi_heads.box_predictor.cls_score.weight"].shape[0] == 2
+
+
+def test_further_detectors(pair, profile, tmp_path):
+    settings = dataclasses.replace(profile.faster_rcnn, head_epochs=0, **ONE_STEP)
+    for name in more_detectors(profile):
+        _, record = train_detector(name, settings, part(pair, [0, 1]), None, RANDOM, tmp_path / name, 600)
+        assert record["architecture"] == name and record["epochs"] == 1
 
 
 def test_study_classifier(pair, profile, tmp_path):

@@ -54,6 +54,17 @@ def test_every_architecture_learns_from_the_same_batch_and_answers_alike(name):
     assert found[0]["boxes"].dtype == torch.float32, "a pixel needs more digits than bfloat16 has"
 
 
+def test_anchors_keep_their_digits_in_half_precision():
+    from torchvision.models.detection.image_list import ImageList
+
+    from cxr.models.detectors import anchors
+
+    maps = [torch.zeros(1, 4, 128, 128, dtype=torch.bfloat16), torch.zeros(1, 4, 64, 64, dtype=torch.bfloat16)]
+    found = anchors(18, 2)(ImageList(torch.zeros(1, 3, 1024, 1024), [(1024, 1024)]), maps)[0]
+    wanted = anchors(18, 2)(ImageList(torch.zeros(1, 3, 1024, 1024), [(1024, 1024)]), [one.float() for one in maps])[0]
+    assert found.dtype == torch.float32 and torch.equal(found, wanted) and found[:, 0].unique().numel() > 128
+
+
 def test_an_unknown_architecture_and_an_unknown_loss_are_named():
     with pytest.raises(DataFault, match=r"detectors.more=ssd: no such architecture; choose from retinanet, fcos"):
         build_detector("ssd", SMALL)

@@ -55,6 +55,8 @@ def loader(training):
 recipe = Recipe((Stage(1, 0.01, ("head",)), Stage(2, 0.01)), 1, optimizer="SGD", accumulate=2)
 folder = Path(sys.argv[1])
 record = fit(network, losses, loader(True), loader(False), recipe, folder)
+with ranks.first_ahead(), open(folder / "order", "a") as file:
+    file.write(str(ranks.rank()))
 torch.save(network.state_dict(), folder / f"weights_{ranks.rank()}.pt")
 (folder / f"seen_{ranks.rank()}.json").write_text(__import__("json").dumps(seen))
 ranks.leave()
@@ -105,6 +107,10 @@ def test_both_end_with_the_same_weights(both):
     alone = torch.load(both[1] / "weights_0.pt", weights_only=True)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert all(torch.allclose(first[name], alone[name], atol=0.02) for name in first)
+
+
+def test_the_first_process_goes_ahead_of_the_other(both):
+    assert (both[2] / "order").read_text() == "01" and (both[1] / "order").read_text() == "0"
 
 
 def test_a_share_is_every_second_one_and_padded_where_it_must():

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
@@ -84,7 +85,15 @@ def anchors(smallest: int, levels: int, octaves: int = 1, aspects: tuple[float, 
     sizes = tuple(
         tuple(round(smallest * 2 ** (level + part / octaves)) for part in range(octaves)) for level in range(levels)
     )
-    return AnchorGenerator(sizes, (aspects,) * levels)
+    return PreciseAnchors(sizes, (aspects,) * levels)
+
+
+class PreciseAnchors(AnchorGenerator):
+    """Anchors in float32, whatever the features were computed in: torchvision's would be rounded with them."""
+
+    def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
+        shapes = [one.new_empty((1, 1, *one.shape[-2:]), dtype=torch.float32) for one in feature_maps]
+        return super().forward(image_list, shapes)
 
 
 class AsItIs(nn.Module):

@@ -89,9 +89,10 @@ class Pictures(NamedTuple):
 def pretrain_nih(workspace: Workspace) -> Pictures | None:
     """Stage 04: a multi-label net on NIH ChestX-ray14, in `models/pretrain_nih`. None where that is not possible."""
     s, folder = workspace.profile.nih, workspace.places.pretrained(NIH_NAME)
-    data = load_nih(workspace) if s.use else "switched off by nih.use"
+    with ranks.first_ahead():
+        data = load_nih(workspace) if s.use else "switched off by nih.use"
     if isinstance(data, str):
-        return leave_absent(folder, data)
+        return leave_absent(folder, data) if ranks.is_first() else None
     start = find_start(workspace, s.weights)
     digest = data_digest(data.images[["image_id", "pixel_hash", *FINDINGS]])
     config = configuration(s, start, digest, CODE[NIH_NAME])
@@ -100,7 +101,8 @@ def pretrain_nih(workspace: Workspace) -> Pictures | None:
     def train() -> tuple[dict[str, Tensor], dict]:
         seconds = workspace.clock.share(workspace.profile.budget.nih_share)
         print(f"NIH: {(~data.held_out).sum()} images, {start.words}", flush=True)
-        test = load_nih(workspace, OFFICIAL_TEST) if s.score_test else "switched off by nih.score_test"
+        with ranks.first_ahead():
+            test = load_nih(workspace, OFFICIAL_TEST) if s.score_test else "switched off by nih.score_test"
         return train_labels(s, data, None if isinstance(test, str) else test, start, folder, seconds)
 
     if not run_once(workspace, folder, config, start, sources, train):
@@ -121,7 +123,7 @@ def _drop_cache(workspace: Workspace, name: str, size: int) -> None:
     Whoever has them open reads on: the disk gets its room back when this process ends. A stage that is run again makes
     them again, since it shows what the network says of them.
     """
-    if not workspace.profile.images.keep_caches:
+    if not workspace.profile.images.keep_caches and ranks.is_first():
         cache = workspace.places.companion_cache(name, size)
         for path in (cache.with_suffix(".json"), cache):
             path.unlink(missing_ok=True)
@@ -189,7 +191,8 @@ def _labels(s: Nih, data: Pictures, chosen: np.ndarray, training: bool) -> DataL
 def pretrain_rsna(workspace: Workspace) -> Pictures | None:
     """Stage 05: each detector on RSNA boxes; leaves `models/pretrain_rsna_*`. None where that is not possible."""
     profile, places = workspace.profile, workspace.places
-    data = load_rsna(workspace) if profile.rsna.use else "switched off by rsna.use"
+    with ranks.first_ahead():
+        data = load_rsna(workspace) if profile.rsna.use else "switched off by rsna.use"
     s = replace(profile.faster_rcnn, epochs=profile.rsna.faster_rcnn_epochs, head_epochs=0, patience=0, lungs=WHOLE)
     begin = find_start(workspace, s.weights, NIH_NAME)
     plans: dict[str, tuple[object, Start, Callable, tuple[str, ...]]] = {
@@ -206,7 +209,8 @@ def pretrain_rsna(workspace: Workspace) -> Pictures | None:
         folder = places.pretrained(name)
         reason = data if isinstance(data, str) else "" if settings.epochs else "the profile gives it no epochs"
         if reason:
-            leave_absent(folder, reason)
+            if ranks.is_first():
+                leave_absent(folder, reason)
             continue
         digest = data_digest(data.images[["image_id", "has_box", "pixel_hash"]], data.boxes)
         config = configuration(settings, start, digest, code)

@@ -7,6 +7,7 @@ that a training comes out alike on however many.
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import distributed
@@ -56,6 +57,16 @@ def wait() -> None:
     """Until every process is here."""
     if count() > 1:
         distributed.barrier()
+
+
+@contextmanager
+def first_ahead() -> Iterator[None]:
+    """The first process does what stands inside alone, then the others do it: what it left on disk they find there."""
+    if not is_first():
+        wait()
+    yield
+    if is_first():
+        wait()
 
 
 class Share(Sampler[int]):

@@ -14,19 +14,24 @@ from cxr.prediction.pseudo import Unlabelled, joined, load_unlabelled, soft_labe
 from cxr.profiles import ModelSettings
 from cxr.provenance import data_digest
 from cxr.systems.competition.names import CODE, STUDIES
+from cxr.training.aside import set_aside
 from cxr.training.cross_validation import Fold, each_fold
 from cxr.training.start import Start
 from cxr.training.studies import fit_study, train_study
 from cxr.workspace import Workspace, file_digests
 
 
-def _student(workspace: Workspace, settings: ModelSettings, fold: Fold, teacher: Path, unlabelled: Unlabelled):
+def _student(
+    workspace: Workspace, settings: ModelSettings, fold: Fold, teacher: Path, unlabelled: Unlabelled
+) -> tuple[dict[str, Tensor], dict]:
     """A study classifier that learns from its fold and from what the fold's last model says of other pictures."""
     p = workspace.profile.pseudo
     rows, pixels = soft_labels(StudyClassifier(teacher), unlabelled, p.least_confidence, p.weight)
     print(f"fold {fold.number}: {len(rows)} of {len(unlabelled.images)} pictures have a label that is sure enough")
-    training = joined(fold.part(fold.training), rows, pixels)
-    return fit_study(settings, training, fold.part(fold.held_out), fold)
+    labelled, shown = fold.part(fold.training), fold.part(fold.held_out)
+    if settings.patience:
+        labelled, shown = set_aside(labelled, "study.patience")
+    return fit_study(settings, joined(labelled, rows, pixels), shown, fold)
 
 
 def train_students(workspace: Workspace, settings: ModelSettings, start: Start, name: str) -> pd.DataFrame | None:
