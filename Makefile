@@ -95,7 +95,7 @@ rehearse: $(RUNS)/11_submission.ipynb kaggle ## that bundle as Kaggle runs it: n
 	  $(if $(HIDDEN),--hidden "$(abspath $(HIDDEN))") --bundle dist/kaggle --python "$(VENV_KAGGLE)/bin/python" \
 	  $(if $(CASES),--cases $(CASES))
 
-ablations: $(RUNS)/12_report.ipynb ## what a choice is worth, trained anew: PARTS="pretraining views choices plain segmenters"
+ablations: $(RUNS)/12_report.ipynb ## what a choice is worth, trained anew: PARTS="pretraining views choices baseline plain segmenters"
 	@$(CXR) ablations --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))" \
 	  $(if $(PARTS),--only $(PARTS))
 

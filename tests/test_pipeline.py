@@ -483,6 +483,27 @@ def test_the_page_on_ones_own_model_runs(good, tmp_path, monkeypatch):
     assert len(page.splitlines()) < 100
 
 
+def test_the_baseline_of_a_fold_learns_from_the_others(good, monkeypatch):
+    from cxr.ablations import baseline
+
+    workspace, seen = good[0], []
+    images, truth, _ = load_training(workspace)
+    learn = baseline.Baseline
+
+    def watched(features, targets, boxes):
+        seen.append(len(features))
+        return learn(features, targets, boxes)
+
+    monkeypatch.setattr(baseline, "Baseline", watched)
+    boxes, none, studies = baseline.out_of_fold(workspace, images, truth)
+    used = images[images["role"] == "train"]
+    assert seen == [int((used["fold"] != fold).sum()) for fold in (0, 1)]
+    assert set(none.index) == set(images["image_id"]) and set(studies["study_id"]) == set(images["study_id"])
+    assert set(boxes["image_id"]) <= set(images["image_id"])
+    found = baseline.measure(workspace)["rows"]
+    assert [row["class"] for row in found][-3:] == ["none", "opacity", "mean"]
+
+
 def test_a_third_architecture_trains_fuses_and_submits(good, tmp_path):
     shutil.copytree(good[0].places.root, tmp_path / "demo")
     places = good[0].places

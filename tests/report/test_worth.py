@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cxr.evaluation.run_files import RunFiles, is_main, title_of
-from cxr.report.worth import beside_plain, choices
+from cxr.report.worth import beside_baseline, beside_plain, choices
 from made_run import workspace_in
 
 ROW = {"plain": 0.1, "yolo": 0.12, "faster_rcnn": 0.19, "fused": 0.21, "gain": 0.11, "low": 0.03, "high": 0.19}
@@ -31,6 +31,13 @@ def test_choices_stand_with_their_gain(files):
     keep(files, "choices", [{**row, "low": -0.01, "high": 0.2}])
     page = "".join(choices(files))
     assert "class weights" in page and "+.100 (-.010 to +.200)" in page
+
+
+def test_the_baseline_stands_beside_class_by_class(files):
+    row = {"class": "negative", "run": 0.8, "baseline": 0.5, "gain": 0.3, "low": 0.2, "high": 0.4}
+    keep(files, "baseline", [row, {**row, "class": "mean"}])
+    page = "".join(beside_baseline(files))
+    assert "negative" in page and "+.300 (+.200 to +.400)" in page and ".500" in page
 
 
 def test_a_plain_training_stands_beside_ours_seed_by_seed(files):

@@ -17,6 +17,7 @@ PARTS = {
     "pretraining": "every model without pretraining",
     "views": "every model on the lungs alone: cropped, and masked",
     "choices": "single choices of the winners' recipe: heads, class weights, averaged weights, mirror images",
+    "baseline": "the run beside the trivial baseline, out of fold",
     "plain": "the detectors beside a plain ultralytics training, three seeds",
     "segmenters": "lung segmenters side by side, with less data, and from one data set on another",
 }

@@ -1,4 +1,4 @@
-"""Parts on what `make ablations` measured of the training: single choices, and a plain ultralytics training beside."""
+"""Parts on what `make ablations` measured: single choices, the trivial baseline and a plain training beside."""
 
 import pandas as pd
 
@@ -15,6 +15,15 @@ def choices(files: RunFiles) -> list[Html]:
     words = "trains the study classifier once more for each choice"
     found, reason = measured(files, "choices", words)
     return reason or gain_blocks(pd.DataFrame(found.get("rows") or []), ["model", "choice"], "without", "with")
+
+
+def beside_baseline(files: RunFiles) -> list[Html]:
+    """AP of each class of the fused run and of the trivial baseline, both out of fold."""
+    found, reason = measured(files, "baseline", "lets a baseline of every fold learn from the other folds")
+    if reason:
+        return reason
+    rows = pd.DataFrame(found["rows"]).assign(model="fused").rename(columns={"run": "this run"})
+    return gain_blocks(rows, ["model", "class"], "baseline", "this run")
 
 
 def beside_plain(files: RunFiles) -> list[Html]:

@@ -23,7 +23,7 @@ from cxr.report.results import blend, pretraining, score
 from cxr.report.timeline import times
 from cxr.report.trainings import failures, learning, provenance
 from cxr.report.where import where
-from cxr.report.worth import beside_plain, choices
+from cxr.report.worth import beside_baseline, beside_plain, choices
 from cxr.workspace import Workspace
 
 
@@ -138,6 +138,12 @@ PARTS = (
         "Single choices on and off",
         "Look for gains whose interval lies above 0, and remember that of ten lines one or two stand clear by chance.",
         choices,
+    ),
+    Part(
+        "baseline",
+        "Beside the trivial baseline, out of fold",
+        "Look for classes that thumbnails and header fields tell as well: there the run may know no more than they do.",
+        beside_baseline,
     ),
     Part(
         "plain",
