@@ -3,6 +3,8 @@
 Each is switched to what the run does not have, trained, and compared paired; mirror images need no training.
 """
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from cxr.ablations.compare import TRAININGS, compare, digests, paired
@@ -21,9 +23,9 @@ CHOICES = {
 }
 
 
-def measure(workspace: Workspace) -> dict:
-    """Rows: model, choice, metric, with, without, gain (of having it), low, high."""
-    rows = [_study_row(workspace, words, *values) for words, values in CHOICES.items()]
+def measure(workspace: Workspace, chosen: Sequence[str] = tuple(CHOICES)) -> dict:
+    """Rows: model, choice, metric, with, without, gain (of having it), low, high; chosen: names of CHOICES."""
+    rows = [_study_row(workspace, words, *CHOICES[words]) for words in chosen]
     rows += [_mirror_row(workspace, name) for name in TRAININGS]
     print(pd.DataFrame(rows).round(3).to_string(index=False))
     return {"rows": rows, "of": digests(workspace)}

@@ -8,6 +8,7 @@ import argparse
 import importlib
 import json
 
+from cxr.ablations.choices import CHOICES
 from cxr.paths import find_places
 from cxr.report import write_report
 from cxr.workspace import Workspace, open_run_folder, write_json
@@ -29,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--working", default="")
     parser.add_argument("--submissions", default="")
     words = "; ".join(f"{name}: {text}" for name, text in PARTS.items())
+    parser.add_argument(
+        "--choices", nargs="+", choices=CHOICES, metavar="NAME", help=f"of the part: {', '.join(CHOICES)}"
+    )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=words)
 
 
@@ -36,7 +40,8 @@ def main(args: argparse.Namespace) -> int:
     """Measure the parts one after another; each is kept as soon as it is done."""
     workspace = open_run_folder(find_places(args.profile, "", args.working, args.submissions).root)
     for name in args.only:
-        keep(workspace, name, importlib.import_module(f"cxr.ablations.{name}").measure(workspace))
+        more = [args.choices] if name == "choices" and args.choices else []
+        keep(workspace, name, importlib.import_module(f"cxr.ablations.{name}").measure(workspace, *more))
     print(f"in {write_report(workspace)}")
     return 0
 

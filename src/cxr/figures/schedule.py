@@ -12,8 +12,9 @@ def learning_rates(rates: Mapping[str, np.ndarray]) -> Picture:
     figure = Picture(6, 2.6)
     axes = figure.add_subplot()
     for name, values in rates.items():
-        axes.step(np.arange(len(values)), values, where="post", linewidth=1.2, label=name)
-        axes.annotate(f"{values[-1]:.3f}", (len(values) - 1, values[-1]), fontsize=7, xytext=(2, 3),
+        # the last epoch is as wide as the others
+        axes.step(np.arange(len(values) + 1), [*values, values[-1]], where="post", linewidth=1.2, label=name)
+        axes.annotate(f"{values[-1]:.3f}", (len(values), values[-1]), fontsize=7, xytext=(2, 3),
                       textcoords="offset points")  # fmt: skip
     axes.set_ylim(0, 1.05)
     axes.set_xlabel("epoch")
