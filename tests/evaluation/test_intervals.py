@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from small_out_of_fold import competition, predictions
 
-from cxr.evaluation.intervals import KEYS, draw, estimate, interval, interval_table, paired_difference, split_folds
+from cxr.evaluation.intervals import (
+    KEYS,
+    draw,
+    estimate,
+    interval,
+    interval_table,
+    median_difference,
+    paired_difference,
+    split_folds,
+)
 from cxr.evaluation.out_of_fold import ground_truth, match_all, match_none, match_opacity, opacity_ap
 from cxr.evaluation.voc import average_precision
 from cxr.labels import STUDY_CLASSES
@@ -46,6 +55,20 @@ def test_by_fold_the_figure_is_the_mean_of_what_each_fold_reaches_alone(data):
     assert opacity_ap(images, truth, shifted) != pytest.approx(opacity_ap(images, truth, boxes), abs=0.01)
     parts = split_folds(match_all(ground, boxes, none, studies), ground.fold)
     assert [average_precision(part[-1]) for part in parts] == pytest.approx(alone)
+
+
+def test_the_median_over_seeds_has_an_interval_of_its_own(data):
+    images, truth = data
+    ground = ground_truth(images, truth)
+    boxes, _, _ = predictions(images, truth, 0.2)
+    good = match_opacity(ground, boxes)
+    worse = [match_opacity(ground, boxes.iloc[::step].reset_index(drop=True)) for step in (2, 3, 4)]
+    pairs = [(good, each) for each in worse]
+    single = [paired_difference(good, each, ground.patient, RESAMPLES, ground.fold) for each in worse]
+    found = median_difference(pairs, ground.patient, RESAMPLES, ground.fold)
+    assert found.value == pytest.approx(np.median([each.value for each in single]))
+    assert min(each.low for each in single) <= found.low <= found.value <= found.high
+    assert median_difference([(good, good)] * 3, ground.patient, RESAMPLES, ground.fold) == (0, 0, 0)
 
 
 def test_a_system_does_not_differ_from_itself(data):

@@ -51,6 +51,23 @@ def paired_difference(
     return difference(draw(systems, patients, resamples, folds), 0, 1, MEAN)
 
 
+def median_difference(
+    pairs: Sequence[tuple[Matches, Matches]],
+    patients: np.ndarray,
+    resamples: int = RESAMPLES,
+    folds: np.ndarray | None = None,
+) -> Estimate:
+    """The median over several trainings (seeds) of a's AP minus b's, every training on the same resamples of patients.
+
+    Its interval is that of the median, not of one training.
+    """
+    drawn = draw([_six(each) for pair in pairs for each in pair], patients, resamples, folds)
+    column = KEYS.index(MEAN)
+    plain = drawn.plain[0::2, column] - drawn.plain[1::2, column]
+    gains = drawn.resampled[0::2, :, column] - drawn.resampled[1::2, :, column]
+    return _with_interval(float(np.median(plain)), np.median(gains, axis=0))
+
+
 def interval(
     matches: Matches | Sequence[Matches],
     patients: np.ndarray,
