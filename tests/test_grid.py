@@ -23,6 +23,8 @@ def test_the_grid_of_the_paper_is_read_from_its_one_place():
         ("[nets]\na = [1]", "section 'nets' is none of study, yolo, faster_rcnn"),
         ("[study]\ndropuot = [0.5]", r"study.dropuot = \[0.5\]: a list of values of a setting is needed"),
         ("[study]\ndropout = 0.5", "study.dropout = 0.5: a list"),
+        ("[study]\ndropout = ['half']", r"study.dropout = \['half'\]: a list"),
+        ("[study]\noversample = [1]", r"study.oversample = \[1\]: a list"),
         ("[study", "no TOML"),
         ("", "no combination in it"),
     ],

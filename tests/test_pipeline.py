@@ -483,6 +483,21 @@ def test_the_page_on_ones_own_model_runs(good, tmp_path, monkeypatch):
     assert len(page.splitlines()) < 100
 
 
+def test_what_is_refused_of_nihs_test_part_stands_beside_the_other_part(good, monkeypatch):
+    from cxr.training import pretraining
+
+    sources = []
+
+    def refuse(workspace, source, images, pixels):
+        sources.append(source)
+        return np.ones(len(images), bool)
+
+    monkeypatch.setattr(pretraining, "refuse_repeats", refuse)
+    for part in ("train_val", "test"):
+        pretraining.load_nih(good[0], part)
+    assert len(set(sources)) == 2, "rows of one source replace each other"
+
+
 def test_the_baseline_of_a_fold_learns_from_the_others(good, monkeypatch):
     from cxr.ablations import baseline
 

@@ -38,6 +38,11 @@ def test_some_folds_alone(called, tmp_path):
     assert run(tmp_path, "faster_rcnn", "--folds", "1", "3") == 0 and called == [("faster_rcnn", [1, 3])]
 
 
+def test_students_are_trained_with_all_their_teachers(tmp_path, capsys):
+    assert run(tmp_path, "studies", "--folds", "0", more="pseudo.rounds=1") == 1
+    assert "a student needs the teachers of all folds" in capsys.readouterr().err
+
+
 def test_what_is_not_trained_is_told(called, tmp_path, capsys):
     assert run(tmp_path, "fcos") == 1
     assert "train fcos: not trained in this profile; choose one of nih, yolo, studies" in capsys.readouterr().err

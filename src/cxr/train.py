@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 
 from cxr.faults import DataFault
 from cxr.systems.competition import (
@@ -60,7 +61,7 @@ def train(workspace: Workspace, model: str, folds: list[int] | None) -> None:
         return
     known: dict[str, Callable] = {YOLO: train_yolo_folds, STUDIES: train_study_folds}
     for name in detectors_of(workspace.profile):
-        known.setdefault(name, lambda *rest, name=name, **more: train_detector_folds(rest[0], name, **more))
+        known.setdefault(name, partial(train_detector_folds, architecture=name))
     if model not in known:
         raise DataFault(
             f"train {model}: not trained in this profile; choose one of {', '.join([*PRETRAININGS, *known])}"

@@ -19,7 +19,7 @@ import pandas as pd
 from cxr.ablations.compare import TRAININGS, value_of
 from cxr.faults import DataFault
 from cxr.paths import find_places
-from cxr.profiles import settings_of
+from cxr.profiles import PROFILES, settings_of
 from cxr.systems.competition import FASTER_RCNN, STUDIES, YOLO
 from cxr.tables import write_csv
 from cxr.workspace import Workspace, open_run_folder
@@ -64,18 +64,21 @@ def read_grid(path: Path) -> list[tuple[str, dict[str, object]]]:
 def _combinations(path: Path, section: str, lists: object) -> Iterator[tuple[str, dict[str, object]]]:
     if section not in SECTIONS or not isinstance(lists, dict):
         raise DataFault(f"{path}: section {section!r} is none of {', '.join(SECTIONS)}")
-    fields = {field.name: field.type for field in dataclasses.fields(_settings_class(section))}
+    settings = settings_of(PROFILES["demo"], SECTIONS[section])
+    known = dataclasses.asdict(settings)
     for name, values in lists.items():
-        if name not in fields or not isinstance(values, list) or not values:
+        fits = name in known and isinstance(values, list) and values and all(_fits(one, known[name]) for one in values)
+        if not fits:
             raise DataFault(f"{path}: {section}.{name} = {values!r}: a list of values of a setting is needed")
     for values in itertools.product(*lists.values()):
         yield SECTIONS[section], dict(zip(lists, values, strict=True))
 
 
-def _settings_class(section: str) -> type:
-    from cxr.profiles import PROFILES
-
-    return type(settings_of(PROFILES["demo"], SECTIONS[section]))
+def _fits(value: object, example: object) -> bool:
+    """Whether a value may stand where `example` does; a whole number may stand for any."""
+    if isinstance(value, bool) or isinstance(example, bool):
+        return isinstance(value, bool) and isinstance(example, bool)
+    return isinstance(value, (int, float) if isinstance(example, float) else type(example))
 
 
 def search_grid(workspace: Workspace, combinations: list[tuple[str, dict[str, object]]]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ pretraining.
 
 import json
 from collections.abc import Iterator
-from itertools import product
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,7 @@ from cxr.evaluation.intervals import interval, median_difference, paired_differe
 from cxr.evaluation.out_of_fold import Ground, ground_truth, match_opacity
 from cxr.evaluation.voc import Matches
 from cxr.images.resize import to_cache_size
-from cxr.prediction.calibrate import apply_map, fit_logistic
-from cxr.prediction.combine import fuse_detectors
+from cxr.prediction.calibrate import fit_logistic
 from cxr.prediction.constants import starting_constants
 from cxr.prediction.detect import YoloDetector
 from cxr.profiles import settings_of
@@ -58,7 +57,6 @@ def measure(workspace: Workspace) -> dict:
 
 def _seed(workspace: Workspace, ground: Ground, seed: int) -> tuple[dict, tuple[Matches, Matches]]:
     """The row of a seed, and its fused and its plain boxes matched."""
-    images, truth, _ = load_training(workspace)
     name, plain = train_plain_folds(workspace, seed)
     found, names = {}, []
     for model, train in ((YOLO, train_yolo_folds), (FASTER_RCNN, train_faster_rcnn_folds)):
@@ -66,9 +64,7 @@ def _seed(workspace: Workspace, ground: Ground, seed: int) -> tuple[dict, tuple[
         variant = "" if seed == settings_of(workspace.profile, model).seed else f"seed_{seed}"
         found[model] = train(workspace, variant, **({"seed": seed} if variant else {}))
         names.append(f"{model}_{variant}" if variant else model)
-    constants = starting_constants(workspace.profile.fusion, list(found), ["studies"])
-    fused = fuse_detectors(images, calibrated(images, truth, found), constants)
-    tables = {"plain": plain, **found, "fused": fused}
+    tables = {"plain": plain, **found, "fused": fused_by_fold(workspace, found)}
     matches = {key: match_opacity(ground, table) for key, table in tables.items()}
     patients, folds, resamples = ground.patient, ground.fold, workspace.profile.fusion.resamples
     gain = paired_difference(matches["fused"], matches["plain"], patients, resamples, folds)
@@ -86,18 +82,17 @@ def _seed(workspace: Workspace, ground: Ground, seed: int) -> tuple[dict, tuple[
     return row, (matches["fused"], matches["plain"])
 
 
-def calibrated(
-    images: pd.DataFrame, truth: pd.DataFrame, detections: dict[str, pd.DataFrame]
-) -> dict[str, pd.DataFrame]:
-    """BOXES of each detector with every fold's scores through a map that was fitted on the other folds."""
-    data, fold = OutOfFold(images, truth, detections, {}), images.set_index("image_id")["fold"]
-    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in detections}
-    for number, (name, table) in product(data.folds, detections.items()):
+def fused_by_fold(workspace: Workspace, detections: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """BOXES of the detectors fused by the published constants, each fold through maps fitted on the other folds."""
+    images, truth, _ = load_training(workspace)
+    data, start = OutOfFold(images, truth, detections, {}), starting_constants(workspace.profile.fusion, detections, [])
+    fold, parts = images.set_index("image_id")["fold"], []
+    for number in data.folds:
         others = data.rows([other for other in data.folds if other != number])
-        mapping, own = data.box_map(table, others, fit_logistic), table[table["image_id"].map(fold) == number]
-        scores = own["score"].to_numpy(float)
-        tables[name].append(own.assign(score=apply_map(mapping, scores) if mapping else scores))
-    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+        maps = {name: data.box_map(table, others, fit_logistic) for name, table in detections.items()}
+        boxes = data.fuse(replace(start, box_calibration={name: each for name, each in maps.items() if each}))
+        parts.append(boxes[boxes["image_id"].map(fold) == number])
+    return pd.concat(parts, ignore_index=True)
 
 
 def train_plain_folds(workspace: Workspace, seed: int) -> tuple[str, pd.DataFrame]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from cxr.data.lung_views import CROP, CROP_AND_MASK, Lung, lung_of, see, see_lungs
+from cxr.data.lung_views import CROP, CROP_AND_MASK, Lung, lung_of, see
 from cxr.evaluation.run_files import RunFiles
 from cxr.explain.cam import grad_cam
 from cxr.explain.chosen import Looked, choose
@@ -49,10 +49,9 @@ def study_heat(files: RunFiles, looked: Looked, method: Callable[..., np.ndarray
     for fold, rows in looked.images.groupby("fold").groups.items():
         classifier = StudyClassifier(files.places.model(STUDIES, fold))
         lungs = [lung_of(looked.lungs[row], files.profile.lungs) for row in rows]
-        whole = [see_lungs(looked.pixels[row], lung, view) for row, lung in zip(rows, lungs, strict=True)]
         seen = see(looked.images.loc[rows], empty_boxes(), looked.pixels[rows], lungs, view)
-        pixels = classifier.see(seen.images, whole)
-        scores = classifier.view(seen.images, whole, mirrored=False)
+        pixels = classifier.see(seen.images, seen.pixels)
+        scores = classifier.view(seen.images, seen.pixels, mirrored=False)
         found[rows] = scores[list(STUDY_CLASSES)].to_numpy().argmax(1)
         maps = method(classifier.model, pixels, found[rows])
         s = classifier.settings

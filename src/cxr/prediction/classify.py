@@ -11,6 +11,7 @@ import torch
 from cxr.images.centre import centre_window, see_centre
 from cxr.labels import STUDY_CLASSES
 from cxr.models.classifiers import StudyNet
+from cxr.models.precision import best_device
 from cxr.prediction.half import autocast, ready
 from cxr.profiles import Study
 from cxr.tables import IMAGE_SCORES, NONE, check_table
@@ -25,7 +26,7 @@ class StudyClassifier:
     def __init__(self, folder: Path, batch: int = BATCH, half: bool = False):
         self.settings = Study(**json.loads((folder / "config.json").read_text())["settings"])
         self.size, self.batch, self.half = self.settings.size, batch, half
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = best_device()
         self.model = ready(load_weights(StudyNet(self.settings), folder, "config.json"), self.device)
 
     def predict(self, images: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cxr.boxes import clip_xyxy, scale_xyxy
 from cxr.images.resize import to_cache_size
+from cxr.models.precision import best_device
 from cxr.prediction.half import autocast, ready
 from cxr.profiles import Yolo
 from cxr.tables import BOX_COLUMNS, BOXES, check_table, empty_boxes
@@ -23,7 +24,7 @@ class Detector:
     size: int  # px, edge of what the network sees
 
     def __init__(self, model: nn.Module, size: int, batch: int = BATCH, half: bool = False):
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = best_device()
         self.model, self.size, self.batch, self.half = ready(model, self.device), size, batch, half
 
     def predict(self, images: pd.DataFrame, pixels: np.ndarray, mirrored: bool = False) -> pd.DataFrame:

@@ -1,21 +1,17 @@
-"""Half precision in prediction, where the machine computes in it: two to four times as fast for large networks.
+"""Half precision in prediction, where the machine computes in it: two to three times as fast for large ones on a CPU.
 
-bfloat16 on GPUs from Ampere on and on CPUs with AVX512-BF16 or AMX; float16 on older GPUs (T4); else float32, since
-PyTorch would emulate the rest slower than that. Scores leave the networks as float32; AP moves by less than .002
-(`make bench PARTS=inference`).
+Scores and boxes leave the networks as float32. `make bench PARTS=inference` shows speed and what AP loses.
 """
 
 import torch
 from torch import nn
 
+from cxr.models.precision import half_type
+
 
 def inference_type(device: torch.device, half: bool) -> torch.dtype:
-    """What a network computes in on this device; `half`: the profile allows it."""
-    if not half:
-        return torch.float32
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    """What a network computes in on this device; `half`: the profile allows half precision."""
+    return half_type(device) if half else torch.float32
 
 
 def ready(network: nn.Module, device: torch.device) -> nn.Module:

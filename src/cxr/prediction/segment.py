@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from cxr.boxes import scale_xyxy
@@ -19,6 +18,7 @@ from cxr.data.masks import mask_file, write_mask
 from cxr.faults import DataFault
 from cxr.images.lungs import STRUCTURES, clean_mask, deformed_share, lung_box_xyxy, rejection
 from cxr.images.regions import find_parts
+from cxr.models.precision import best_device
 from cxr.models.segmenters import build_segmenter, lung_probabilities
 from cxr.profiles import Lungs
 from cxr.tables import IMAGES, LUNGS, check_table, read_table, write_table
@@ -35,7 +35,7 @@ class LungSegmenter:
     def __init__(self, folder: Path):
         settings = json.loads((folder / "config.json").read_text())["settings"]
         self.size = settings["size"]
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = best_device()
         classes = len(STRUCTURES) if settings["structures"] else 1
         network = build_segmenter(settings["network"], settings["width"], settings["depth"], classes)
         self.network = load_weights(network, folder, "config.json").to(device).eval()

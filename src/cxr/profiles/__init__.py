@@ -85,10 +85,10 @@ ModelSettings = Yolo | FasterRcnn | Study
 def settings_of(profile: Profile, model: str) -> ModelSettings:
     """The section that a model of the spine reads; models are called as their folders are.
 
-    Further torchvision detectors read that of Faster R-CNN.
+    Further torchvision detectors read that of Faster R-CNN. KeyError for a model that the profile has not.
     """
-    sections = {"yolo": profile.yolo, "studies": profile.study}
-    return sections.get(model, profile.faster_rcnn)
+    torchvision = dict.fromkeys(("faster_rcnn", *more_detectors(profile)), profile.faster_rcnn)
+    return {"yolo": profile.yolo, "studies": profile.study, **torchvision}[model]
 
 
 def more_detectors(profile: Profile) -> tuple[str, ...]:

@@ -108,7 +108,6 @@ class Budget:
     yolo_share: float = 0.4
     faster_rcnn_share: float = 0.55  # of each torchvision detector, one after another
     study_share: float = 0.8
-    pseudo_share: float = 0.5
 
 
 @dataclass(frozen=True)

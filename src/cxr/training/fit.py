@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cxr.faults import DataFault
+from cxr.models.precision import best_device, half_type
 from cxr.training import ranks
 from cxr.training.best_epoch import TOTAL, BestEpoch, BestFile
 from cxr.training.checkpoint import RESUME, training_key
@@ -154,11 +155,9 @@ def _processes(recipe: Recipe) -> dict:
 
 
 def precision() -> str:
-    """Mixed precision where the machine has it: bf16 from Ampere on and on CPUs with AVX512-BF16, fp16 before (T4)."""
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.get_device_capability()[0] >= 8 else "16-mixed"
-    # without the instructions PyTorch emulates bf16, slower than float32
-    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+    """Mixed precision where the machine has it, in Lightning's words."""
+    words = {torch.bfloat16: "bf16-mixed", torch.float16: "16-mixed", torch.float32: "32-true"}
+    return words[half_type(best_device())]
 
 
 class Trainee(lightning.LightningModule):

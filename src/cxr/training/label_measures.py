@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader
 
+from cxr.models.precision import best_device
 from cxr.training import ranks
 
 THRESHOLD = 0.5  # of a probability (paper 004, section 4.1)
@@ -37,7 +38,8 @@ class LabelMeasures(lightning.Callback):
         self.hook.remove()
         chances, truth = (np.concatenate(parts) for parts in zip(*_of_all_ranks(self.found), strict=True))
         values = {**macro_measures(chances, truth), **mean_areas(chances, truth)}
-        module.log_dict({f"val_{name}": float(np.nan_to_num(value)) for name, value in values.items()})
+        # an area that no finding has is left out: 0 would be a figure
+        module.log_dict({f"val_{name}": float(value) for name, value in values.items() if np.isfinite(value)})
 
 
 def _of_all_ranks(found: list) -> list:
@@ -96,7 +98,7 @@ def mean_areas(chances: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 @torch.inference_mode()
 def score_classes(network: nn.Module, parts: Iterable[tuple[str, DataLoader]], classes: Sequence[str]) -> pd.DataFrame:
     """`class_areas` of a trained network on parts of a data set, with a column `part`."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     network, tables = network.to(device).eval(), []
     for part, loader in parts:
         found = [(network(batch["pixels"].to(device)).float().sigmoid().cpu(), batch["target"]) for batch in loader]

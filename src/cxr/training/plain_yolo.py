@@ -1,6 +1,7 @@
 """What our trainings are measured against: ultralytics as its documentation begins, with COCO weights."""
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class PlainYolo:
 
 
 def train_plain(settings: PlainYolo, data_yaml: Path, folder: Path, start: Start) -> tuple[dict[str, Tensor], dict]:
-    """Train one; leaves `model.json` and `metrics.csv`. Returns its state dict and what to record."""
+    """Train one; leaves `model.json` and `metrics.csv`, and no pictures. Returns its state dict and what to record."""
     yolo.check_prepared()
     from ultralytics import YOLO
 
@@ -44,10 +45,13 @@ def train_plain(settings: PlainYolo, data_yaml: Path, folder: Path, start: Start
     shutil.rmtree(scratch, ignore_errors=True)
     places = {"data": str(data_yaml), "project": str(folder), "name": scratch.name, "exist_ok": True}
     own = {"imgsz": s.size, "epochs": s.epochs, "optimizer": s.optimizer, "lr0": s.lr, "momentum": 0.9, "seed": s.seed}
+    began = time.monotonic()
     # nothing of these changes what is learned
     model.train(**places, **own, plots=False, verbose=False, workers=0, device=yolo.device_words(), amp=False)
     write_json({"model": s.model, "yaml": model.trainer.ema.ema.yaml}, folder / "model.json")
     epochs = yolo.keep_metrics(scratch / "results.csv", folder / "metrics.csv")
     state = yolo.read_checkpoint(scratch / "weights" / "best.pt")
-    shutil.rmtree(scratch)
-    return state, {"epochs": epochs, "seconds": 0.0, "clock_bound": False, "tensors_from_weights": taken}
+    seconds = round(time.monotonic() - began, 1)
+    for folder_done in (scratch, data_yaml.parent):
+        shutil.rmtree(folder_done)
+    return state, {"epochs": epochs, "seconds": seconds, "clock_bound": False, "tensors_from_weights": taken}

@@ -32,7 +32,7 @@ from cxr.models.classifiers import MultiLabelNet
 from cxr.profiles import FasterRcnn, Nih, more_detectors
 from cxr.provenance import data_digest
 from cxr.tables import write_csv
-from cxr.training import ranks, yolo
+from cxr.training import code, ranks, yolo
 from cxr.training.cross_validation import configuration, run_once
 from cxr.training.detectors import train_detector
 from cxr.training.fit import fit
@@ -48,25 +48,7 @@ NIH_NAME, RSNA_YOLO = "nih", "rsna_yolo"
 OFFICIAL_TEST = "test"
 HELD_OUT = 0.15  # of the patients, to see how a pretraining came out
 FEWEST_IMAGES, FEWEST_BOXED = 8, 3  # of NIH and of RSNA: below, there is nothing to learn from and to hold out
-FIT = (
-    "cxr.training.pretraining",
-    "cxr.training.fit",
-    "cxr.training.recipe",
-    "cxr.training.losses",
-    "cxr.models.backbones",
-    "cxr.data.augment",
-)
-CODE = {
-    NIH_NAME: (*FIT, "cxr.models.classifiers", "cxr.data.multilabel", "cxr.data.nih", "cxr.images.centre"),
-    RSNA_YOLO: (
-        "cxr.training.pretraining",
-        "cxr.training.yolo",
-        "cxr.training.yolo_losses",
-        "cxr.data.yolo_labels",
-        "cxr.data.rsna",
-    ),
-}
-TORCHVISION = (*FIT, "cxr.training.detectors", "cxr.models.detectors", "cxr.data.detection", "cxr.data.rsna")
+OWN = "cxr.training.pretraining"  # shapes every training here
 
 
 def rsna_name(detector: str) -> str:
@@ -95,14 +77,14 @@ def pretrain_nih(workspace: Workspace) -> Pictures | None:
         return leave_absent(folder, data) if ranks.is_first() else None
     start = find_start(workspace, s.weights)
     digest = data_digest(data.images[["image_id", "pixel_hash", *FINDINGS]])
-    config = configuration(s, start, digest, CODE[NIH_NAME])
+    config = configuration(s, start, digest, (OWN, "cxr.data.nih", *code.LABELS))
     sources = [*start.sources, source_name(workspace, NIH)]
 
     def train() -> tuple[dict[str, Tensor], dict]:
-        seconds = workspace.clock.share(workspace.profile.budget.nih_share)
-        print(f"NIH: {(~data.held_out).sum()} images, {start.words}", flush=True)
         with ranks.first_ahead():
             test = load_nih(workspace, OFFICIAL_TEST) if s.score_test else "switched off by nih.score_test"
+        seconds = workspace.clock.share(workspace.profile.budget.nih_share)  # of what decoding has left
+        print(f"NIH: {(~data.held_out).sum()} images, {start.words}", flush=True)
         return train_labels(s, data, None if isinstance(test, str) else test, start, folder, seconds)
 
     if not run_once(workspace, folder, config, start, sources, train):
@@ -144,7 +126,8 @@ def load_nih(workspace: Workspace, part: str = "train_val") -> Pictures | str:
     read, failures = cache_pictures(files, list(table["image_id"]), size, cache, workers)
     _tell(failures)
     images = table.drop(columns=["path"]).merge(read, on="image_id", validate="one_to_one")
-    images, pixels = _without_repeats(workspace, NIH, images, cache)
+    # a source of its own: what was refused of one part must not take the place of what was refused of the other
+    images, pixels = _without_repeats(workspace, NIH if part != OFFICIAL_TEST else f"{NIH}, test", images, cache)
     if len(images) < FEWEST_IMAGES or images["patient_id"].nunique() < 2:
         return f"{folder} has {len(images)} readable pictures in the {part} part, {FEWEST_IMAGES} are needed"
     return Pictures(images, pd.DataFrame(), pixels, hold_out(images["patient_id"], HELD_OUT))
@@ -200,12 +183,12 @@ def pretrain_rsna(workspace: Workspace) -> Pictures | None:
             replace(profile.yolo, epochs=profile.rsna.yolo_epochs, lungs=WHOLE),
             find_start(workspace, profile.yolo.weights),
             _train_yolo,
-            CODE[RSNA_YOLO],
+            code.YOLO,
         )
     }
     for name in (FASTER_RCNN, *more_detectors(profile)):
-        plans[rsna_name(name)] = (s, begin, partial(_train_detector, name), (*TORCHVISION, f"cxr.models.{name}"))
-    for left, (name, (settings, start, train, code)) in zip(range(len(plans), 0, -1), plans.items(), strict=True):
+        plans[rsna_name(name)] = (s, begin, partial(_train_detector, name), code.torchvision_code(name))
+    for left, (name, (settings, start, train, modules)) in zip(range(len(plans), 0, -1), plans.items(), strict=True):
         folder = places.pretrained(name)
         reason = data if isinstance(data, str) else "" if settings.epochs else "the profile gives it no epochs"
         if reason:
@@ -213,7 +196,7 @@ def pretrain_rsna(workspace: Workspace) -> Pictures | None:
                 leave_absent(folder, reason)
             continue
         digest = data_digest(data.images[["image_id", "has_box", "pixel_hash"]], data.boxes)
-        config = configuration(settings, start, digest, code)
+        config = configuration(settings, start, digest, (OWN, "cxr.data.rsna", *modules))
         seconds = workspace.clock.share(profile.budget.rsna_share, left)
         print(f"{name}: {(~data.held_out).sum()} images, {start.words}", flush=True)
         work = partial(train, workspace, data, settings, start, folder, seconds)

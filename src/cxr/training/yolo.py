@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cxr.faults import DataFault
+from cxr.models.precision import best_device, half_type
 from cxr.profiles import Yolo
 from cxr.tables import write_csv
 from cxr.training import ranks
@@ -76,7 +77,7 @@ def train_yolo(
         )
     from ultralytics import YOLO
 
-    from cxr.training.yolo_losses import bad_losses, images_in, take_box_loss, trainer_of
+    from cxr.training.yolo_losses import take_box_loss, trainer_of
 
     model = YOLO(f"{settings.model}.yaml")
     # ultralytics seeds itself later, too late for what a checkpoint leaves random: the head
@@ -91,10 +92,10 @@ def train_yolo(
         print(f"  {label} goes on after epoch {resumed} of {settings.epochs}", flush=True)
 
     def watch(trainer: object) -> None:
-        bad = bad_losses(trainer)
+        bad = [name for name, value in trainer.loss_items.items() if not torch.isfinite(value).all()]
         if bad:
             raise DataFault(
-                f"{label}: loss {', '.join(bad)} is not finite on images {images_in(trainer)}; "
+                f"{label}: loss {', '.join(bad)} is not finite on images {', '.join(trainer.image_ids)}; "
                 "lower yolo.lr or look at these images"
             )
         if time.monotonic() - started > max_seconds:
@@ -146,7 +147,7 @@ def check_prepared() -> None:
 def train_arguments(s: Yolo) -> dict:
     """Our settings in ultralytics' words."""
     cuda = torch.cuda.is_available()
-    amp = ("bf16" if torch.cuda.get_device_capability()[0] >= 8 else True) if cuda else False
+    amp = ("bf16" if half_type(best_device()) == torch.bfloat16 else True) if cuda else False
     return dict(
         imgsz=s.size,
         epochs=s.epochs,

@@ -5,7 +5,6 @@ To be imported after `yolo.prepare` alone: it imports ultralytics.
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from ultralytics.models.yolo.detect import DetectionTrainer
@@ -87,13 +86,3 @@ def warmup_batches(settings: Yolo, batches: int) -> int:
     """Batches in which the rate rises, of so many an epoch; the last epoch is none of them, as ultralytics has it."""
     wanted = settings.warmup_iterations or round(settings.warmup_epochs * batches)
     return min(wanted, batches * max(0, settings.epochs - 1))
-
-
-def images_in(trainer: DetectionTrainer) -> str:
-    """Names of the images in the batch, for a message."""
-    return ", ".join(trainer.image_ids)
-
-
-def bad_losses(trainer: DetectionTrainer) -> list[str]:
-    """Names of the losses of the last batch that are not finite."""
-    return [name for name, value in trainer.loss_items.items() if not torch.isfinite(value).all()]

@@ -13,12 +13,14 @@ from cxr.prediction.classify import StudyClassifier
 from cxr.prediction.pseudo import Unlabelled, joined, load_unlabelled, soft_labels
 from cxr.profiles import ModelSettings
 from cxr.provenance import data_digest
-from cxr.systems.competition.names import CODE, STUDIES
+from cxr.training import code, ranks
 from cxr.training.aside import set_aside
 from cxr.training.cross_validation import Fold, each_fold
 from cxr.training.start import Start
 from cxr.training.studies import fit_study, train_study
 from cxr.workspace import Workspace, file_digests
+
+STUDENTS = ("cxr.systems.competition.students", "cxr.prediction.pseudo")
 
 
 def _student(
@@ -39,7 +41,8 @@ def train_students(workspace: Workspace, settings: ModelSettings, start: Start, 
     p, share = workspace.profile.pseudo, workspace.profile.budget.study_share
     if settings.lungs != WHOLE:
         raise DataFault(f"pseudo.rounds={p.rounds}: students see whole pictures; take study.lungs=whole")
-    unlabelled, table = load_unlabelled(workspace), None
+    with ranks.first_ahead():
+        unlabelled, table = load_unlabelled(workspace), None
     half = workspace.profile.prediction.half
 
     def predict(folder, images, pixels):
@@ -62,6 +65,6 @@ def train_students(workspace: Workspace, settings: ModelSettings, start: Start, 
             values = [asdict(p), sorted(teachers.values()), data_digest(unlabelled.images)]
             taught = {f"pseudo-labels of {unlabelled.name}": json.dumps(values)}
         print(f"round {turn} of {p.rounds}: {'students' if turn else 'teachers'}", flush=True)
-        part = share / (p.rounds + 1 - turn)
-        table = each_fold(workspace, own, s, start, part, train, predict, CODE[STUDIES], taught_by=taught)
+        part, modules = share / (p.rounds + 1 - turn), (*code.STUDIES, *(STUDENTS if turn else ()))
+        table = each_fold(workspace, own, s, start, part, train, predict, modules, taught_by=taught)
     return table

@@ -13,16 +13,17 @@ from torch import Tensor
 from cxr.data.detection import note_without_boxes
 from cxr.data.prepare import load_training
 from cxr.data.yolo_labels import write_yolo
+from cxr.faults import DataFault
 from cxr.images.resize import to_cache_size
 from cxr.prediction.classify import StudyClassifier
 from cxr.prediction.combine import fuse_views, study_means
 from cxr.prediction.detect import Detector, TorchvisionDetector, YoloDetector
 from cxr.prediction.out_of_fold import write_boxes
 from cxr.profiles import ModelSettings, more_detectors, settings_of
-from cxr.systems.competition.names import CODE, FASTER_RCNN, STUDIES, TORCHVISION, YOLO
+from cxr.systems.competition.names import FASTER_RCNN, STUDIES, YOLO
 from cxr.systems.competition.students import train_students
 from cxr.tables import IMAGE_SCORES, STUDY_SCORES, write_table
-from cxr.training import yolo
+from cxr.training import code, yolo
 from cxr.training.cross_validation import Fold, each_fold
 from cxr.training.detectors import train_detector
 from cxr.training.pretraining import NIH_NAME, RSNA_YOLO, rsna_name
@@ -50,7 +51,7 @@ def train_yolo_folds(
     def predict(folder, images, pixels):
         return _all_views(YoloDetector(folder, settings, half=half), settings, images, pixels)
 
-    table = each_fold(workspace, name, settings, start, share, train, predict, CODE[YOLO], only)
+    table = each_fold(workspace, name, settings, start, share, train, predict, code.YOLO, only)
     return _keep_boxes(workspace, name, table)
 
 
@@ -81,8 +82,8 @@ def train_detector_folds(
     def predict(folder, images, pixels):
         return _all_views(TorchvisionDetector(folder, half=half), settings, images, pixels)
 
-    code = (*TORCHVISION, f"cxr.models.{architecture}")
-    table = each_fold(workspace, name, settings, start, share, train, predict, code, only)
+    modules = code.torchvision_code(architecture)
+    table = each_fold(workspace, name, settings, start, share, train, predict, modules, only)
     return _keep_boxes(workspace, name, table)
 
 
@@ -99,13 +100,15 @@ def train_study_folds(
     def predict(folder, images, pixels):
         return StudyClassifier(folder, half=half).predict(images, pixels)
 
-    if workspace.profile.pseudo.rounds and only is None and not variant:
-        return keep_scores(workspace, name, train_students(workspace, settings, start, name))
-    table = each_fold(workspace, name, settings, start, share, train, predict, CODE[STUDIES], only)
-    return keep_scores(workspace, name, table)
+    if workspace.profile.pseudo.rounds and not variant:
+        if only is not None:
+            raise DataFault("pseudo.rounds: a student needs the teachers of all folds; train them together")
+        return _keep_scores(workspace, name, train_students(workspace, settings, start, name))
+    table = each_fold(workspace, name, settings, start, share, train, predict, code.STUDIES, only)
+    return _keep_scores(workspace, name, table)
 
 
-def keep_scores(workspace: Workspace, name: str, table: pd.DataFrame | None) -> pd.DataFrame | None:
+def _keep_scores(workspace: Workspace, name: str, table: pd.DataFrame | None) -> pd.DataFrame | None:
     """Write a classifier's out-of-fold IMAGE_SCORES and their means over studies; returns the former."""
     if table is not None:
         folder = workspace.places.predictions(name)
