@@ -6,10 +6,11 @@ from torch.nn import functional as F
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads
-from torchvision.ops import MultiScaleRoIAlign, complete_box_iou_loss
+from torchvision.ops import complete_box_iou_loss
 
 from cxr.faults import DataFault
 from cxr.models.detectors import DetectorNet, Pyramid, anchors
+from cxr.models.pooling import PooledRegions
 from cxr.profiles import FasterRcnn
 
 POOLED = 7  # cells each way of a pooled region
@@ -27,7 +28,7 @@ class FasterRcnnNet(DetectorNet):
     def __init__(self, settings: FasterRcnn):
         s, backbone = settings, Pyramid(settings)
         head = FastRCNNConvFCHead((s.pyramid, POOLED, POOLED), [s.pyramid], [s.head], norm_layer=nn.BatchNorm2d)
-        pool = MultiScaleRoIAlign(backbone.names, POOLED, sampling_ratio=2)
+        pool = PooledRegions(backbone.names, POOLED, sampling_ratio=2)
         predictor = FastRCNNPredictor(s.head, CLASSES)
         model = FasterRCNN(
             backbone,
