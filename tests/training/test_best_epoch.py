@@ -89,8 +89,8 @@ def test_a_plateau_before_a_kill_is_not_forgotten(tmp_path, monkeypatch):
 
 
 def test_recipes_that_cannot_be_are_refused():
-    with pytest.raises(DataFault, match="schedule=steps: not known; choose one of cosine, constant, plateau"):
-        Recipe((Stage(1, 1.0),), 1, schedule="steps")
+    with pytest.raises(DataFault, match="schedule=stairs: not known; choose one of cosine, constant, plateau, steps"):
+        Recipe((Stage(1, 1.0),), 1, schedule="stairs")
     with pytest.raises(DataFault, match="schedule=plateau: 2 stages"):
         Recipe((Stage(1, 1.0),) * 2, 1, schedule="plateau")
     with pytest.raises(DataFault, match="set one of them to 0"):

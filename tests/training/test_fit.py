@@ -147,7 +147,7 @@ def test_sgd_learns_too_and_an_unknown_optimiser_is_named(data, tmp_path):
     train(data, tmp_path, stages=(Stage(4, 1e-2),), optimizer="SGD")
     table = pd.read_csv(tmp_path / "metrics.csv")
     assert table["train_class"].iloc[-1] < table["train_class"].iloc[0]
-    with pytest.raises(DataFault, match="optimizer=Adma: not known; choose AdamW or SGD"):
+    with pytest.raises(DataFault, match="optimizer=Adma: not known; choose AdamW, Adam or SGD"):
         train(data, tmp_path, optimizer="Adma")
 
 

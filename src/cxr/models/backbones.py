@@ -88,6 +88,24 @@ class TimmFeatures(nn.Module):
         return self.levels(x)[-1]
 
 
+class TimmTrunk(nn.Module):
+    """A timm network whole, up to its last and coarsest map: for who needs no levels between, and for the networks that
+    join their levels at the end (HRNet)."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.net = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
+        self.widths, self.last = [self.net.num_features], nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.net.forward_features(x))
+
+
+def trunk(network: str) -> Features | TimmTrunk:
+    """What gives a network's last map, with random weights. Raises DataFault for unknown ones."""
+    return TimmTrunk(_timm_name(network)) if network.startswith(TIMM) else backbone_features(network)
+
+
 def backbone_features(network: str) -> Features | TimmFeatures:
     """The convolutional part of a network, with random weights. Raises DataFault for unknown ones."""
     if network.startswith(TIMM):
@@ -109,11 +127,8 @@ def backbone_features(network: str) -> Features | TimmFeatures:
 
 
 def _timm_features(network: str) -> TimmFeatures:
-    name = network.removeprefix(TIMM)
-    if name not in timm.list_models():
-        raise DataFault(f"network={network}: timm {timm.__version__} has no {name}; timm.list_models() has them all")
     try:
-        features = TimmFeatures(name)
+        features = TimmFeatures(_timm_name(network))
     except (RuntimeError, AttributeError, TypeError) as error:
         raise DataFault(
             f"network={network}: gives no maps of its levels ({str(error)[:80]}); take a convolutional network"
@@ -121,6 +136,13 @@ def _timm_features(network: str) -> TimmFeatures:
     if features.strides[-1] > 32 or len(features.strides) < 4:
         raise DataFault(f"network={network}: its levels have strides {features.strides}; 4, 8, 16 and 32 are needed")
     return features
+
+
+def _timm_name(network: str) -> str:
+    name = network.removeprefix(TIMM)
+    if name not in timm.list_models():
+        raise DataFault(f"network={network}: timm {timm.__version__} has no {name}; timm.list_models() has them all")
+    return name
 
 
 def load_backbone(features: nn.Module, state: dict[str, Tensor], origin: str) -> int:
@@ -135,6 +157,8 @@ def load_backbone(features: nn.Module, state: dict[str, Tensor], origin: str) ->
     if isinstance(features, TimmFeatures) and not any(key.startswith("net.") for key in named):
         flat = {key.replace(".", "_"): value for key, value in state.items()}
         named = {key: flat[_flat(key)] for key in own if _flat(key) in flat}
+    elif isinstance(features, TimmTrunk):
+        named = {key: state[key.removeprefix("net.")] for key in own if key.removeprefix("net.") in state}
     elif not named:
         named = dict(zip(own, [value for key, value in state.items() if not key.startswith("fc.")], strict=False))
     fitting = {key: value for key, value in named.items() if key in own and own[key].shape == value.shape}

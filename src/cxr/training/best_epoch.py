@@ -15,11 +15,13 @@ TOTAL = "total"  # the weighted sum of the losses, in `metrics.csv` where someth
 
 
 class BestEpoch(EarlyStopping):
-    """Stops after `patience` validations without a lower loss, and puts the best one's weights in place at the end."""
+    """Stops after `patience` validations without a lower loss, or a higher `measure`, and puts the best one's weights
+    in place at the end."""
 
-    def __init__(self, patience: int):
+    def __init__(self, patience: int, measure: str = ""):
         # with the validation: what comes later may be a checkpoint already
-        super().__init__(f"val_{TOTAL}", patience=patience, mode="min", check_on_train_epoch_end=False)
+        mode = "max" if measure else "min"
+        super().__init__(f"val_{measure or TOTAL}", patience=patience, mode=mode, check_on_train_epoch_end=False)
         self.weights: dict[str, torch.Tensor] = {}
         self.epoch = 0  # counted from 1
 

@@ -88,7 +88,7 @@ def _fit(
     folder.mkdir(parents=True, exist_ok=True)
     table = MetricsTable(folder / "metrics.csv", recipe.epochs)
     average = [_weight_average(recipe.ema)] if recipe.ema else []
-    best = [BestEpoch(recipe.patience)] if recipe.patience else []
+    best = [BestEpoch(recipe.patience, recipe.monitor)] if recipe.patience else []
     kept = [BestFile(folder / BEST, recipe.loss_weights)] if recipe.keep_best and validation is not None else []
     plateau = [Plateau()] if recipe.schedule == "plateau" else []
     loaders = [loader for loader in (train, validation) if loader is not None]
@@ -202,11 +202,14 @@ class Trainee(lightning.LightningModule):
         ]
         # the rate comes from the schedule alone, since it differs from stage to stage
         if self.recipe.optimizer == "SGD":
-            optimizer = torch.optim.SGD(groups, lr=1.0, momentum=self.recipe.momentum, nesterov=True)
+            momentum, nesterov = self.recipe.momentum, self.recipe.nesterov
+            optimizer = torch.optim.SGD(groups, lr=1.0, momentum=momentum, nesterov=nesterov)
         elif self.recipe.optimizer == "AdamW":
             optimizer = torch.optim.AdamW(groups, lr=1.0)
+        elif self.recipe.optimizer == "Adam":
+            optimizer = torch.optim.Adam(groups, lr=1.0)
         else:
-            raise DataFault(f"optimizer={self.recipe.optimizer}: not known; choose AdamW or SGD")
+            raise DataFault(f"optimizer={self.recipe.optimizer}: not known; choose AdamW, Adam or SGD")
         if self.recipe.schedule == "plateau":
             for group in optimizer.param_groups:
                 group["lr"] = self.recipe.stages[0].lr
@@ -224,7 +227,8 @@ class Freezer(lightning.Callback):
         self.of_epoch = [stage for stage in stages for _ in range(stage.epochs)]
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: Trainee) -> None:
-        names = self.of_epoch[trainer.current_epoch].trainable
+        stage = self.of_epoch[trainer.current_epoch]
+        names = stage.trainable
         learning = [name for name, _ in module.network.named_parameters() if name.startswith(names or "")]
         if not learning:
             raise DataFault(f"no parameter of {type(module.network).__name__} begins with {' or '.join(names)}")
@@ -232,7 +236,7 @@ class Freezer(lightning.Callback):
             parameter.requires_grad_(name.startswith(names or ""))
         for name, part in module.network.named_modules():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                part.train(name.startswith(names or ""))
+                part.train(name.startswith(names or "") and not stage.frozen_norms)
 
 
 def _weight_average(decay: float) -> lightning.Callback:

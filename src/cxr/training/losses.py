@@ -61,6 +61,26 @@ def class_loss(
     return (each.sum(1) * weight).mean()
 
 
+def picture_losses(class_weights: Tensor | None = None, smoothing: float = 0.0, l1: float = 0.0) -> Losses:
+    """Losses of a classifier that gives logits [B x C]: cross entropy, and with `l1` the sum of all weights' sizes.
+
+    batch: `pixels`, `target` float [B x C]. With two classes whose logits are z and -z, halved, as `PictureNet` gives
+    them, this is binary cross entropy of z. smoothing: the share of a target that is spread evenly over all classes
+    (paper 001, section 5.3); l1: what the sum counts (paper 002, section II-B).
+    """
+
+    def losses(network: nn.Module, batch: dict) -> dict[str, Tensor]:
+        target = batch["target"]
+        target = target * (1 - smoothing) + smoothing / target.shape[1]
+        logits = network(batch["pixels"])
+        named = {"class": class_loss(logits, target, torch.ones(len(target), device=target.device), class_weights)}
+        if l1:
+            named["l1"] = l1 * sum(weight.abs().sum() for weight in network.parameters() if weight.ndim > 1)
+        return named
+
+    return losses
+
+
 def even_class_weights(targets: np.ndarray) -> Tensor:
     """Weights by inverse frequency of targets [N x C], their mean over the images 1; a class nobody has gets 0."""
     counts = targets.sum(0)

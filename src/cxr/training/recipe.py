@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from cxr.faults import DataFault
 
 FLOOR = 0.05  # of the learning rate, where the cosine ends (paper 004, equation 1)
-SCHEDULES = ("cosine", "constant", "plateau")
+DROP = 0.1  # what a rate is multiplied with at each of its `drops`
+SCHEDULES = ("cosine", "constant", "plateau", "steps")
 
 
 @dataclass(frozen=True)
@@ -16,27 +17,32 @@ class Stage:
 
     trainable: prefixes of the names of the parameters that learn (`("classifier", "mask_head")`); empty means all. The
     rest stands still, running means of its batch norms included.
+    frozen_norms: the running means of all batch norms stand still, also where weights learn (paper 003, section 3.3).
     """
 
     epochs: int
     lr: float
     trainable: tuple[str, ...] = ()
+    frozen_norms: bool = False
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train. In each stage the rate rises linearly for a share of the steps and falls by half a cosine.
 
-    schedule: `cosine`; `constant`; or `plateau`, a tenth whenever the training loss stalls (one stage, no warm-up).
+    schedule: `cosine`; `constant`; `steps`, a tenth after each of `drops`; or `plateau`, a tenth whenever the training
+    loss stalls (one stage, no warm-up).
     step_every: 0 lets the cosine fall with every batch; more is equation 1 of paper 004 with a step every so often.
     patience: 0 keeps the last epoch's weights; more stops after so many validations without a lower loss and keeps the
     best one's, which must not be validated on the pictures that the network is then scored on.
+    monitor: with `patience`, what a validation must raise in place of lowering the loss: the name of a measure.
     keep_best: leave the weights of the epoch with the lowest validation loss as `best.pt`, whatever is kept.
     """
 
     stages: tuple[Stage, ...]
     seed: int
-    optimizer: str = "AdamW"  # or SGD: with Nesterov momentum
+    optimizer: str = "AdamW"  # or Adam, whose weight decay is an L2 penalty, or SGD
+    nesterov: bool = True  # momentum of SGD
     weight_decay: float = 1e-4
     warmup_fraction: float = 0.0
     loss_weights: Mapping[str, float] = field(default_factory=dict)  # 1 for a loss that is not named
@@ -49,6 +55,8 @@ class Recipe:
     momentum: float = 0.9
     accumulate: int = 1  # batches whose gradients make one step
     keep_best: bool = False
+    drops: tuple[int, ...] = ()  # epochs of a stage after which the rate falls
+    monitor: str = ""
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
@@ -76,8 +84,10 @@ class Recipe:
                 warmup = round(self.warmup_fraction * steps)
                 if self.schedule == "constant":
                     return stage.lr
+                epoch = min(step // steps_an_epoch, stage.epochs - 1)
+                if self.schedule == "steps":
+                    return stage.lr * DROP ** sum(epoch >= drop for drop in self.drops)
                 if step >= warmup and self.step_every:
-                    epoch = min(step // steps_an_epoch, stage.epochs - 1)
                     return stage.lr * stepped_rate(epoch, stage.epochs, self.step_every)
                 return stage.lr * rate(step, warmup, steps)
             step -= steps

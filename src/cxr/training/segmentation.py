@@ -78,17 +78,22 @@ def train_lungs(workspace: Workspace) -> dict | None:
     model's folder holds `absent.json` with the reason. A finished training is kept while settings, data and code are
     the same.
     """
-    place, settings = workspace.places.lungs_model, workspace.profile.lungs
+    found = learn_lungs(workspace, workspace.profile.lungs, workspace.places.lungs_model)
+    return _do_without(workspace, found) if isinstance(found, str) else found
+
+
+def learn_lungs(workspace: Workspace, settings: Lungs, place: Path) -> dict | str:
+    """A segmenter of these settings in the run folder `place`: its record, or in words why there can be none."""
     pictures = load_lung_pictures(workspace, settings)
     if isinstance(pictures, str):
-        return _do_without(workspace, pictures)
+        return pictures
     data = data_digest(pictures.pairs[["image_id", "patient_id"]], pictures.pixels, pictures.masks)
     config = configuration(settings, FROM_NOTHING, data, CODE)
     sources = [source_name(workspace, f"{LUNGS}, {source}") for source in sorted(set(pictures.pairs["source"]))]
 
     def train() -> tuple[dict[str, Tensor], dict]:
         held_out = hold_out(pictures.pairs["patient_id"], HELD_OUT)
-        print(f"lungs: {(~held_out).sum()} pictures to learn from, {held_out.sum()} held out", flush=True)
+        print(f"{place.name}: {(~held_out).sum()} pictures to learn from, {held_out.sum()} held out", flush=True)
         seconds = workspace.clock.share(workspace.profile.budget.lungs_share)
         parts = pictures.rows(~held_out), pictures.rows(held_out)
         network, record = train_segmenter(settings, *parts, place, seconds)
@@ -101,7 +106,7 @@ def train_lungs(workspace: Workspace) -> dict | None:
         }
 
     if not run_once(workspace, place, config, FROM_NOTHING, sources, train):
-        print("lungs: trained already, kept")
+        print(f"{place.name}: trained already, kept")
     return json.loads((place / "run.json").read_text())
 
 
