@@ -182,6 +182,42 @@ class Places:
         return self.root / "models" / "lungs"
 
     @property
+    def collections(self) -> Path:
+        """Tables of `cxr collect` that the user put there, `<label map>.csv`: what the papers' systems learn their own
+        tasks from."""
+        return self.input / "collections"
+
+    @property
+    def phantom_collections(self) -> Path:
+        """What stands in for them where there are none, shared by all profiles."""
+        return self.working / "phantom_collections"
+
+    def task_cache(self, name: str) -> Path:
+        """Pictures or masks of a paper's own task."""
+        return self.root / "cache" / "tasks" / f"{name}.npy"
+
+    def own_model(self, system: str, task: str, fold: int) -> Path:
+        """What a paper's system learned on its own task; four-class folds lie where every model's do."""
+        return self.root / "models" / system / task / f"fold_{fold}"
+
+    def own_predictions(self, system: str, task: str) -> Path:
+        return self.root / "predictions" / system / f"{task}.csv"
+
+    def system_lungs(self, system: str) -> Path:
+        """The lung segmenter of a paper's system."""
+        return self.root / "models" / f"lungs_{system}"
+
+    @property
+    def systems_table(self) -> Path:
+        """All systems beside each other."""
+        return self.tables / "systems.csv"
+
+    @property
+    def systems_heat(self) -> Path:
+        """Some of their heat maps, for figures."""
+        return self.root / "cache" / "systems.npz"
+
+    @property
     def members(self) -> Path:
         """Predictions of foreign models that the user put there."""
         return self.input / "members"

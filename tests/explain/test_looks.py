@@ -8,7 +8,8 @@ from cxr.data.masks import mask_file
 from cxr.evaluation.run_files import RunFiles
 from cxr.explain.chosen import candidates, choose
 from cxr.explain.looks import WHERE, heat_figures, look_where, read_examples, shown_to
-from cxr.explain.studies import put_back, study_heat, study_heats
+from cxr.explain.pictures import back_to_frame
+from cxr.explain.studies import study_heat, study_heats
 from cxr.faults import DataFault
 from cxr.tables import BOX_COLUMNS, read_table
 from looked_run import HALF, REJECTED, looked_run
@@ -113,7 +114,7 @@ def test_heat_of_a_crop_lies_in_the_frame_of_the_cache(tmp_path):
     assert shown_to("faster_rcnn", files, looked).all() and shown_to("fused", files, looked).all()
     table = look_where(run).set_index(["model", "place"])
     assert table.loc[("studies", "lungs"), "even"] == 1 and table.loc[("fused", "lungs"), "even"] == 0.5
-    whole = put_back(np.ones((8, 8), np.float32), None, "mask", SIZE)
+    whole = back_to_frame(np.ones((8, 8), np.float32), None, "mask", SIZE)
     assert whole.shape == (SIZE, SIZE) and whole.min() == 1
 
 

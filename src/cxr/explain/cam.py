@@ -13,8 +13,9 @@ def grad_cam(
     """Heat float32 [N x S x S] in 0..1: what in a picture speaks for a class, by the score before softmax.
 
     network: a classifier, pixels [B x 1 x S x S] in 0..255 to logits or to {'classes': logits}; pixels: uint8
-    [N x S x S]; targets: one class, or one a picture [N]; layer: whose activations are weighted, by default
-    `network.features.last`. The map of a deep layer is coarse, and is enlarged between its cells.
+    [N x S x S], or [N x C x S x S] for a network of C channels; targets: one class, or one a picture [N]; layer: whose
+    activations are weighted, by default `network.features.last`. The map of a deep layer is coarse, and is enlarged
+    between its cells.
 
     Raises DataFault for a class that the network lacks and for scores that are not finite.
     """

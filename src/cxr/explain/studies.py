@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-from cxr.data.lung_views import CROP, CROP_AND_MASK, Lung, lung_of, see
+from cxr.data.lung_views import lung_of, see
 from cxr.evaluation.run_files import RunFiles
 from cxr.explain.cam import grad_cam
 from cxr.explain.chosen import Looked, choose
 from cxr.explain.lime import lime_heat
+from cxr.explain.pictures import back_to_frame
 from cxr.faults import DataFault
 from cxr.images.centre import around_centre, centre_window
 from cxr.labels import STUDY_CLASSES
@@ -57,18 +57,8 @@ def study_heat(files: RunFiles, looked: Looked, method: Callable[..., np.ndarray
         s = classifier.settings
         windows = [centre_window(row.height, row.width, s.size, s.resize) for row in seen.images.itertuples()]
         maps = [around_centre(one, window) for one, window in zip(maps, windows, strict=True)]
-        heat[rows] = [put_back(one, lung, view, side) for one, lung in zip(maps, lungs, strict=True)]
+        heat[rows] = [back_to_frame(one, lung, view, side) for one, lung in zip(maps, lungs, strict=True)]
     return StudyHeat(heat, found)
-
-
-def put_back(heat: np.ndarray, lung: Lung, view: str, side: int) -> np.ndarray:
-    """Heat of what the model saw, float [s x s], in the frame of the cache [side x side]; 0 where it saw nothing."""
-    if view not in (CROP, CROP_AND_MASK):
-        return cv2.resize(heat, (side, side), interpolation=cv2.INTER_LINEAR)
-    x_min, y_min, x_max, y_max = lung.box_xyxy
-    whole = np.zeros((side, side), np.float32)
-    whole[y_min:y_max, x_min:x_max] = cv2.resize(heat, (x_max - x_min, y_max - y_min), interpolation=cv2.INTER_LINEAR)
-    return whole
 
 
 class Heats(NamedTuple):

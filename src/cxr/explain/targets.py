@@ -55,6 +55,8 @@ def at_rest(network: nn.Module) -> Iterator[torch.device]:
 def batches(pixels: np.ndarray, targets: int | np.ndarray, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Pixels float [B x 1 x S x S] in 0..255 and target classes int [B]; pixels: uint8 [N x S x S].
 
+    Of pictures of several channels, uint8 [N x C x S x S], come [B x C x S x S].
+
     Raises DataFault unless there is one class, or one for each picture.
     """
     if np.size(targets) not in (1, len(pixels)):
@@ -62,8 +64,9 @@ def batches(pixels: np.ndarray, targets: int | np.ndarray, device: torch.device)
     wanted = np.broadcast_to(np.asarray(targets), (len(pixels),))
     for start in range(0, len(pixels), BATCH):
         rows = slice(start, start + BATCH)
+        batch = torch.from_numpy(np.stack(list(pixels[rows]))).to(device)
         yield (
-            torch.from_numpy(np.stack(list(pixels[rows]))).to(device)[:, None].float(),
+            (batch[:, None] if batch.ndim == 3 else batch).float(),
             torch.from_numpy(wanted[rows].copy()).to(device),
         )
 

@@ -1,4 +1,6 @@
-"""Batch norms folded into the convolutions before them: at rest they are one affine map, and cost a pass of their own."""
+"""Batch norms folded into the convolutions before them: at rest they are an affine map that costs a pass of its own."""
+
+from itertools import pairwise
 
 from timm.models import resnet as timm_resnet
 from torch import nn
@@ -26,5 +28,5 @@ def fold_batch_norms(network: nn.Module) -> int:
 
 def _pairs(block: nn.Module, names: list[str]) -> list[tuple[str, str]]:
     if isinstance(block, nn.Sequential):
-        return list(zip(names, names[1:], strict=False))
+        return list(pairwise(names))
     return list(NAMED) if isinstance(block, BLOCKS) else []

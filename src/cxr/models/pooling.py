@@ -1,4 +1,4 @@
-"""Regions pooled from a pyramid, on every core: torchvision's RoIAlign takes one on a CPU, a fifth of a detector's time."""
+"""Regions pooled from a pyramid on every core: torchvision's RoIAlign takes one on a CPU, a fifth of the whole time."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -15,11 +15,14 @@ from cxr.profiles.kaggle import KAGGLE
 from cxr.profiles.networks import Detectors, FasterRcnn, Nih, Pseudo, Rsna, Study, Yolo
 from cxr.profiles.paper import PAPER
 from cxr.profiles.sections import Budget, Folds, Fusion, Images, Lungs, Phantom, Prediction, Profile
+from cxr.profiles.systems import Collections, CovidCxnet, PatchVote, ResunetEnsemble, UnetHrnet
 
 __all__ = [
     "PROFILES",
     "SECTIONS",
     "Budget",
+    "Collections",
+    "CovidCxnet",
     "Detectors",
     "FasterRcnn",
     "Folds",
@@ -28,12 +31,15 @@ __all__ = [
     "Lungs",
     "ModelSettings",
     "Nih",
+    "PatchVote",
     "Phantom",
     "Prediction",
     "Profile",
     "Pseudo",
+    "ResunetEnsemble",
     "Rsna",
     "Study",
+    "UnetHrnet",
     "Yolo",
     "load_profile",
     "more_detectors",

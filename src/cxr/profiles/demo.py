@@ -5,6 +5,7 @@ from dataclasses import replace
 from cxr.profiles import ours
 from cxr.profiles.networks import Rsna
 from cxr.profiles.sections import Folds, Images, Lungs, Prediction, Profile
+from cxr.profiles.systems import CovidCxnet, PatchVote, ResunetEnsemble, UnetHrnet
 
 DEMO = Profile(
     "demo",
@@ -73,4 +74,23 @@ DEMO = Profile(
         warmup_fraction=0.1,
     ),
     prediction=Prediction(half=False),
+    # each paper's own networks at a fraction of its pixels; they start from random weights, so rates are higher
+    unet_hrnet=UnetHrnet(size=96, epochs=8, folds=2, lungs_size=96, lungs_epochs=12),
+    covid_cxnet=CovidCxnet(
+        size=96, epochs=8, more_epochs=10, second_epochs=8, base_epochs=10, lr=5e-4, lungs_size=96, lungs_epochs=12
+    ),
+    patch_vote=PatchVote(
+        side=256,
+        patch=56,
+        votes=25,
+        patches_an_epoch=2,
+        epochs=20,
+        patience=8,
+        lr=5e-4,
+        lungs_size=96,
+        lungs_epochs=12,
+    ),
+    resunet_ensemble=ResunetEnsemble(
+        size=64, head_epochs=1, steps=2, step_epochs=5, lr=5e-4, patience=6, batch=16, lungs_size=96, lungs_epochs=12
+    ),
 )

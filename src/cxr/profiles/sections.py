@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from cxr.profiles.networks import Detectors, FasterRcnn, Nih, Pseudo, Rsna, Study, Yolo
+from cxr.profiles.systems import Collections, CovidCxnet, PatchVote, ResunetEnsemble, UnetHrnet
 
 
 @dataclass(frozen=True)
@@ -129,3 +130,9 @@ class Profile:
     fusion: Fusion = field(default_factory=Fusion)
     prediction: Prediction = field(default_factory=Prediction)
     budget: Budget = field(default_factory=Budget)
+    # the other papers' systems (`make systems`)
+    collections: Collections = field(default_factory=Collections)
+    unet_hrnet: UnetHrnet = field(default_factory=UnetHrnet)
+    covid_cxnet: CovidCxnet = field(default_factory=CovidCxnet)
+    patch_vote: PatchVote = field(default_factory=PatchVote)
+    resunet_ensemble: ResunetEnsemble = field(default_factory=ResunetEnsemble)

@@ -12,8 +12,11 @@
 | tested | 10 folds | 80 / 20, and another data set | 80 / 20 |
 
 Adam without weight decay is AdamW with a decay of 0. Paper 002 equalises histograms and takes a gamma of .5 before it
-segments, which is a matter of the pictures, not of the training: it is not done here.
+segments, which is a matter of the pictures, not of the training: it is not done here. Paper 001 says of its segmenter
+that it is a U-Net whose best weights are kept; all else of `covid_cxnet` is ours.
 """
+
+from dataclasses import replace
 
 from cxr.profiles import Lungs
 
@@ -31,6 +34,7 @@ PAPERS: dict[str, Lungs] = {
         dice_weight=1.0,
         augmentation="unet_hrnet",
     ),
+    "covid_cxnet": Lungs(network="unet", size=256, epochs=25, batch=8, lr=0.001, patience=25, weight_decay=0.0),
     "patch_vote": Lungs(
         network="fc_densenet103",
         structures=True,
@@ -49,3 +53,9 @@ PAPERS: dict[str, Lungs] = {
         network="resunet", size=256, epochs=45, batch=8, lr=0.001, weight_decay=0.0, augmentation="resunet_ensemble"
     ),
 }
+
+
+def resized(recipe: Lungs, size: int, epochs: int, network: str = "") -> Lungs:
+    """A recipe at another size and length; with `patience` no longer than its epochs; maybe of another network."""
+    patience = min(recipe.patience, epochs)
+    return replace(recipe, size=size, epochs=epochs, patience=patience, network=network or recipe.network)

@@ -42,7 +42,6 @@ class Recipe:
     stages: tuple[Stage, ...]
     seed: int
     optimizer: str = "AdamW"  # or Adam, whose weight decay is an L2 penalty, or SGD
-    nesterov: bool = True  # momentum of SGD
     weight_decay: float = 1e-4
     warmup_fraction: float = 0.0
     loss_weights: Mapping[str, float] = field(default_factory=dict)  # 1 for a loss that is not named
@@ -57,6 +56,7 @@ class Recipe:
     keep_best: bool = False
     drops: tuple[int, ...] = ()  # epochs of a stage after which the rate falls
     monitor: str = ""
+    nesterov: bool = True  # momentum of SGD
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
