@@ -29,7 +29,7 @@ export PYTHONPATH := $(abspath src)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup all html kaggle rehearse ablations grid tensorboard test test-all fuzz kills lint bench peers lab clean FORCE
+.PHONY: help setup all systems html kaggle rehearse ablations grid tensorboard test test-all fuzz kills lint bench peers lab clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -46,8 +46,9 @@ $(INSTALLED): requirements.txt requirements.lock
 
 # --------------------------------------------------------------------------------------------------------- stages
 # $(call stage,notebook,notebooks that it follows,profile sections that it reads; `members`: input/members)
+# stages from 20 on stand beside the submission: `make systems`
 define stage
-STAGES += $(1)
+$(if $(filter 2%,$(1)),BESIDE,STAGES) += $(1)
 SPECS  += --stage "$(1):$(3)"
 $(RUNS)/$(1).ipynb: notebooks/$(1).ipynb $(RUNS)/$(1).stamp $(2:%=$(RUNS)/%.ipynb) | $(INSTALLED)
 	@$$(CXR) run notebooks/$(1).ipynb $$@ -p profile "$(PROFILE)" -p overrides "$$(OVERRIDES)" \
@@ -67,9 +68,14 @@ $(eval $(call stage,09_classify_studies,03_annotations_and_folds 04_pretrain_nih
 $(eval $(call stage,10_fuse_and_blend,07_train_yolo 08_train_faster_rcnn 09_classify_studies,fusion members detectors))
 $(eval $(call stage,11_submission,10_fuse_and_blend,fusion prediction budget detectors))
 $(eval $(call stage,12_report,02_explore 06_segment_lungs 11_submission,images budget))
+$(eval $(call stage,21_unet_hrnet,03_annotations_and_folds,images collections unet_hrnet prediction))
+$(eval $(call stage,22_covid_cxnet,03_annotations_and_folds 04_pretrain_nih,images collections covid_cxnet nih prediction))
+$(eval $(call stage,23_patch_vote,03_annotations_and_folds,images collections patch_vote prediction))
+$(eval $(call stage,24_resunet_ensemble,03_annotations_and_folds,images collections resunet_ensemble prediction))
+$(eval $(call stage,25_compare,06_segment_lungs 09_classify_studies 21_unet_hrnet 22_covid_cxnet 23_patch_vote 24_resunet_ensemble,fusion study unet_hrnet covid_cxnet patch_vote resunet_ensemble prediction))
 
 # every stamp is looked at in one go; a stamp whose fingerprint is unchanged keeps its time, and its stage rests
-$(STAGES:%=$(RUNS)/%.stamp): $(RUNS)/stamps
+$(STAGES:%=$(RUNS)/%.stamp) $(BESIDE:%=$(RUNS)/%.stamp): $(RUNS)/stamps
 	@:
 $(RUNS)/stamps: FORCE | $(INSTALLED)
 	@$(CXR) stamp --notebooks notebooks --profile "$(PROFILE)" --overrides "$(OVERRIDES)" --input "$(abspath $(INPUT))" \
@@ -79,9 +85,12 @@ FORCE:
 all: $(STAGES:%=$(RUNS)/%.ipynb) ## the submission, from raw DICOM; phantom data if input/ is empty
 	@$(CXR) summary --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))"
 
+systems: $(BESIDE:%=$(RUNS)/%.ipynb) ## the four other papers' systems on their own tasks and beside the spine
+	@echo "$(abspath $(RUNS))/25_compare.ipynb  $(abspath $(WORKING))/$(PROFILE)/tables/systems.csv"
+
 html: $(STAGES:%=$(RUNS)/%.ipynb) ## the executed notebooks as pages, in working/<profile>/html
 	@$(PY) -m jupyter nbconvert --to html --log-level ERROR --output-dir "$(WORKING)/$(PROFILE)/html" \
-	  $(STAGES:%="$(RUNS)/%.ipynb")
+	  $(STAGES:%="$(RUNS)/%.ipynb") $(wildcard $(BESIDE:%=$(RUNS)/%.ipynb))
 	@echo "$(abspath $(WORKING))/$(PROFILE)/html"
 
 kaggle: $(INSTALLED) ## what is uploaded to Kaggle, checked, in dist/kaggle; KAGGLE_USER=name (docs/kaggle.md)
@@ -95,7 +104,7 @@ rehearse: $(RUNS)/11_submission.ipynb kaggle ## that bundle as Kaggle runs it: n
 	  $(if $(HIDDEN),--hidden "$(abspath $(HIDDEN))") --bundle dist/kaggle --python "$(VENV_KAGGLE)/bin/python" \
 	  $(if $(CASES),--cases $(CASES))
 
-ablations: $(RUNS)/12_report.ipynb ## what a choice is worth, trained anew: PARTS="pretraining views choices baseline plain segmenters"
+ablations: $(RUNS)/12_report.ipynb ## what a choice is worth, trained anew: PARTS="pretraining views choices baseline plain segmenters systems"
 	@$(CXR) ablations --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --submissions "$(abspath $(SUBMISSIONS))" \
 	  $(if $(PARTS),--only $(PARTS))
 

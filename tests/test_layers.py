@@ -23,6 +23,7 @@ LAYERS = [
     {"evaluation"},
     {"explain"},
     {"systems", "footprint"},
+    {"papers"},
     {"inputs", "submit", "summary", "report", "browse", "app", "train"},
     {"ablations", "bench", "kaggle"},
     {"__main__"},

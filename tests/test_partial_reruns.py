@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-STAGES = [path.stem for path in sorted((REPOSITORY / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
+STAGES = [path.stem for path in sorted((REPOSITORY / "notebooks").glob("[01][0-9]_*.ipynb"))]
 # `python -m cxr run NOTEBOOK OUT ...` writes OUT, `summary` has nothing to show, everything else is the real thing
 PYTHON = f"""#!/bin/sh
 case "$3" in

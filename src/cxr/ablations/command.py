@@ -21,6 +21,7 @@ PARTS = {
     "baseline": "the run beside the trivial baseline, out of fold",
     "plain": "the detectors beside a plain ultralytics training, three seeds",
     "segmenters": "lung segmenters side by side, with less data, and from one data set on another",
+    "systems": "the papers' systems beside what their papers compare them with, each on its own task",
 }
 
 

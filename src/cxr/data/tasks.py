@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedKFold
 
 from cxr.data.draw import hold_out
 from cxr.faults import DataFault
@@ -161,10 +161,12 @@ def make_task(
         fold = np.where(table["split"] == "test", 0, -1)
         validation = (table["split"] == "validation").to_numpy()
     else:
-        fold = np.full(len(table), -1)
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        for number, (_, tested) in enumerate(splitter.split(table, targets, table["group"])):
-            fold[tested] = number
+        # whole groups, by the label of their first picture: few have several
+        first = table.drop_duplicates("group")
+        splitter, of = StratifiedKFold(folds, shuffle=True, random_state=seed), {}
+        for number, (_, tested) in enumerate(splitter.split(first, first["label"])):
+            of |= dict.fromkeys(first["group"].iloc[tested], number)
+        fold = table["group"].map(of).to_numpy(int)
     images = table[["image_id", "patient_id", "height", "width", *_others(table)]]
     pictures = Pictures(images, targets.to_numpy(), pixels)
     return Task(name, tuple(classes), pictures, fold, validation, np.ones(len(table), bool), tuple(sources))

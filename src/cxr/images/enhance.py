@@ -66,7 +66,8 @@ def match_histogram(picture: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Each gray value becomes that of `base` which as large a share of pixels lies below."""
     counts, wanted = (np.bincount(each.ravel(), minlength=LEVELS).astype(float) for each in (picture, base))
     shares, aims = (np.cumsum(each) / max(1.0, each.sum()) for each in (counts, wanted))
-    return np.rint(np.interp(shares, aims, np.arange(LEVELS))).astype(np.uint8)[picture]
+    levels = np.flatnonzero(wanted)  # between gray values that `base` has: elsewhere its shares stand still
+    return np.rint(np.interp(shares, aims[levels], levels)).astype(np.uint8)[picture]
 
 
 def normalise_contrast(picture: np.ndarray, gamma: float = GAMMA) -> np.ndarray:

@@ -136,7 +136,7 @@ def pack_code(wanted: Wanted, out: Path) -> None:
     shutil.copytree(repository / "src" / "cxr", out / "src" / "cxr", ignore=unwanted)
     (out / "src" / "cxr" / provenance.RECORD).write_text(provenance.commit() + "\n")
     (out / "notebooks").mkdir()
-    for path in sorted((repository / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted((repository / "notebooks").glob("[01][0-9]_*.ipynb")):
         shutil.copyfile(path, out / "notebooks" / path.name)
     for name in ("LICENSE", "README.md", "requirements-kaggle.txt"):
         shutil.copyfile(repository / name, out / name)

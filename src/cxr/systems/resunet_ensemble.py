@@ -74,8 +74,14 @@ def build(c: Config, name: str, classes: int) -> nn.Module:
     return build_picture_net(name, classes, c.size, members(c)[name], c.dropout, c.standardised)
 
 
-def stages(c: Config, network: nn.Module) -> tuple[Stage, ...]:
-    """The head alone; then, step by step from the last layers on, ever more of the features, all in the last step."""
+def stages(c: Config, network: nn.Module, trained: bool = True) -> tuple[Stage, ...]:
+    """The head alone; then, step by step from the last layers on, ever more of the features, all in the last step.
+
+    trained: the network begins with weights, whose statistics are worth keeping. Random ones have none, and without any
+    its layers would never learn: all of them do at once then, in as many epochs.
+    """
+    if not trained:
+        return tuple(stage for stage in (Stage(c.head_epochs + c.steps * c.step_epochs, c.lr),) if stage.epochs)
     layers = [name for name, _ in network.features.named_children()]
     found = [Stage(c.head_epochs, c.head_lr, network.HEAD, frozen_norms=True)]
     for step in range(1, c.steps + 1):
@@ -88,8 +94,11 @@ def stages(c: Config, network: nn.Module) -> tuple[Stage, ...]:
 
 def train(part: Part, c: Config) -> None:
     for name in members(c):
+        start = find_start(part.workspace, name)
+        if start.is_random:
+            print(f"note: {name} begins with random weights: no statistics to freeze, all layers learn at once")
         recipe = Recipe(
-            stages(c, build(c, name, len(part.classes))),
+            stages(c, build(c, name, len(part.classes)), not start.is_random),
             c.seed,
             c.optimizer,
             c.weight_decay,
@@ -98,7 +107,7 @@ def train(part: Part, c: Config) -> None:
             monitor="accuracy",
         )
         course = Course(partial(build, c, name), see(c), recipe, c.batch, c.augmentation, class_weights=c.class_weights)
-        learn(part, c, course, find_start(part.workspace, name), name)
+        learn(part, c, course, start, name)
     each = [member_chances(part.folder, c, name, part.validation) for name in members(c)]
     weights = best_weights(np.stack(each), part.validation.targets) if len(part.validation) else even(len(each))
     write_json({"weights": dict(zip(members(c), weights.tolist(), strict=True))}, part.folder / "ensemble.json")

@@ -1,0 +1,142 @@
+"""What the four papers compare their systems with, each on its own task, once: networks, patches, masks, segmenters,
+smaller training sets, repeats, text removed, one histogram, children, another test set.
+
+Pictures are those of `input/collections`, or the phantom's. Figures are of the pictures that a task tests, with 95 %
+intervals by patient; a split of some twenty test pictures tells only large differences.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from cxr.data.tasks import Pictures, Task, changed_pictures, share_of_patients
+from cxr.data.text import without_text
+from cxr.evaluation.classification import overall, with_intervals
+from cxr.images.enhance import match_histogram
+from cxr.papers.registry import SYSTEMS, config_of
+from cxr.papers.run import Outcome, run_own, run_variant
+from cxr.papers.tasks import own_task, study_task
+from cxr.workspace import Workspace
+
+SHARES = (0.5, 0.3, 0.1)  # paper 002, figure 12 and table XV
+SEEDS = (1, 2, 3)  # paper 001 has ten
+COVID, PATCH = "covid_cxnet", "patch_vote"
+Change = Callable[[Task], Task]
+
+
+def measure(workspace: Workspace) -> dict:
+    """Rows: system, task, what, pictures, accuracy with low and high, F1, sensitivity, specificity, AUC."""
+    rows = []
+    for what, outcome in _outcomes(workspace):
+        rows.append(row_of(workspace, what, outcome))
+        print(pd.DataFrame(rows[-1:]).to_string(index=False, header=len(rows) == 1), flush=True)
+    table = pd.DataFrame(rows)
+    table.to_csv(workspace.places.tables / "systems_ablations.csv", index=False)
+    return {"rows": rows}
+
+
+def row_of(workspace: Workspace, what: str, outcome: Outcome) -> dict[str, object]:
+    """One training's figures."""
+    found = overall(outcome.truth, outcome.chances, outcome.task.classes)
+    resamples = workspace.profile.fusion.resamples
+    spread = with_intervals(outcome.truth, outcome.chances, outcome.patients, outcome.folds, resamples)["accuracy"]
+    return {
+        "system": outcome.system.NAME,
+        "task": outcome.task.name,
+        "what": what,
+        "pictures": len(outcome.truth),
+        "accuracy": round(spread.value, 3),
+        "low": round(spread.low, 3),
+        "high": round(spread.high, 3),
+        **{name: round(float(found[name]), 3) for name in ("F1", "sensitivity", "specificity", "AUC")},
+    }
+
+
+def _outcomes(workspace: Workspace) -> Iterator[tuple[str, Outcome]]:
+    for name, system in SYSTEMS.items():
+        c = config_of(workspace.profile, name)
+        tasks = {}
+        for task_name in system.OWN:
+            outcome = run_own(workspace, name, task_name)
+            tasks[task_name] = outcome.task
+            yield "as published", outcome
+        for words, (task_name, config) in system.variants(c).items():
+            yield words, run_variant(workspace, name, words, config, _plain(workspace, name, task_name))
+        for share in SHARES if name in (COVID, PATCH) else ():
+            yield from _smaller(workspace, name, share)
+    yield from _of_covid_cxnet(workspace)
+    three = own_task(workspace, "three")
+    yield (
+        "COVID-Net's classes (table XII)",
+        run_variant(workspace, PATCH, "covid net", config_of(workspace.profile, PATCH), three),
+    )
+
+
+def _plain(workspace: Workspace, name: str, task_name: str) -> Task:
+    return own_task(workspace, task_name, config_of(workspace.profile, name).folds)
+
+
+def _smaller(workspace: Workspace, name: str, share: float) -> Iterator[tuple[str, Outcome]]:
+    """Fewer patients to learn from (figure 9 of paper 001, figure 12 of paper 002)."""
+    system, c = SYSTEMS[name], config_of(workspace.profile, name)
+    task = _plain(workspace, name, system.OWN[0])
+    configs = {"": c}
+    if name == PATCH:
+        configs[", global"] = replace(c, approach="global")
+    for words, config in configs.items():
+        what = f"{share:.0%} of the patients{words}"
+        yield what, run_variant(workspace, name, what, config, task, lambda task: share_of_patients(task, share))
+
+
+def _of_covid_cxnet(workspace: Workspace) -> Iterator[tuple[str, Outcome]]:
+    """Paper 001 alone: repeats (table 6), text removed (figure 17), one histogram, children (table 1), another set."""
+    c, two = config_of(workspace.profile, COVID), own_task(workspace, "two")
+    for seed in SEEDS:
+        yield f"seed {seed}", run_variant(workspace, COVID, f"seed {seed}", replace(c, seed=seed), two)
+    whole = replace(c, lungs="whole")
+    for words, change in (("text removed", without_text), ("text as it is", lambda picture: picture)):
+        yield words, run_variant(workspace, COVID, words, whole, two, _pictures_by(change))
+    three = own_task(workspace, "three")
+    base = three.pictures.picture(0)
+    words = "one histogram for all"
+    yield words, run_variant(workspace, COVID, words, c, three, _pictures_by(lambda x: match_histogram(x, base)))
+    base_model = SYSTEMS[COVID].variants(c)["base model"][1]
+    words = "base model, normals to learn from are children"
+    yield words, run_variant(workspace, COVID, words, base_model, children_task(workspace))
+    words = "tested on the competition's pictures"
+    yield words, run_variant(workspace, COVID, words, whole, external_task(workspace, two))
+
+
+def _pictures_by(change: Callable[[np.ndarray], np.ndarray]) -> Change:
+    return lambda task: changed_pictures(task, change)
+
+
+def children_task(workspace: Workspace) -> Task:
+    """Table 1: normal pictures to learn from are children's, tested ones adults'; COVID-19 as it is."""
+    task = own_task(workspace, "two", children=True)
+    normal, young = task.pictures.targets == 0, (task.pictures.images["age"] < 18).to_numpy()
+    tested = np.where((task.fold == 0) & ~(normal & young), 0, np.where(normal & ~young, 0, -1))
+    return task._replace(fold=tested, usable=task.usable & (~normal | young), validation=task.validation & (tested < 0))
+
+
+def external_task(workspace: Workspace, own: Task) -> Task:
+    """Learn from the collection, test on the competition's negative and typical training pictures: another source."""
+    spine = study_task(workspace)
+    kept = np.flatnonzero(np.isin(spine.pictures.targets, (0, 1)))
+    there = spine.pictures.take(kept)
+    images = pd.concat([own.pictures.images, there.images], ignore_index=True)
+    pixels = np.concatenate([np.asarray(own.pictures.pixels), np.asarray(there.pixels)[there.rows]])
+    targets = np.concatenate([own.pictures.targets, there.targets])
+    both = Pictures(images, targets, pixels)
+    count = len(there)
+    return Task(
+        "two_external",
+        own.classes,
+        both,
+        np.concatenate([np.full(len(own.fold), -1), np.zeros(count, int)]),
+        np.concatenate([own.validation, np.zeros(count, bool)]),
+        np.concatenate([own.usable & (own.fold < 0), np.zeros(count, bool)]),
+        own.sources,
+    )
