@@ -68,10 +68,10 @@ $(eval $(call stage,09_classify_studies,03_annotations_and_folds 04_pretrain_nih
 $(eval $(call stage,10_fuse_and_blend,07_train_yolo 08_train_faster_rcnn 09_classify_studies,fusion members detectors))
 $(eval $(call stage,11_submission,10_fuse_and_blend,fusion prediction budget detectors))
 $(eval $(call stage,12_report,02_explore 06_segment_lungs 11_submission,images budget))
-$(eval $(call stage,21_unet_hrnet,03_annotations_and_folds,images collections unet_hrnet prediction))
-$(eval $(call stage,22_covid_cxnet,03_annotations_and_folds 04_pretrain_nih,images collections covid_cxnet nih prediction))
-$(eval $(call stage,23_patch_vote,03_annotations_and_folds,images collections patch_vote prediction))
-$(eval $(call stage,24_resunet_ensemble,03_annotations_and_folds,images collections resunet_ensemble prediction))
+$(eval $(call stage,21_unet_hrnet,03_annotations_and_folds,images collections collected unet_hrnet prediction))
+$(eval $(call stage,22_covid_cxnet,03_annotations_and_folds 04_pretrain_nih,images collections collected covid_cxnet nih prediction))
+$(eval $(call stage,23_patch_vote,03_annotations_and_folds,images collections collected patch_vote prediction))
+$(eval $(call stage,24_resunet_ensemble,03_annotations_and_folds,images collections collected resunet_ensemble prediction))
 $(eval $(call stage,25_compare,06_segment_lungs 09_classify_studies 21_unet_hrnet 22_covid_cxnet 23_patch_vote 24_resunet_ensemble,fusion study unet_hrnet covid_cxnet patch_vote resunet_ensemble prediction))
 
 # every stamp is looked at in one go; a stamp whose fingerprint is unchanged keeps its time, and its stage rests

@@ -71,11 +71,11 @@ def look_at_inputs(workspace: Workspace, solution_csv: str = "") -> dict:
 
 
 def has_files(folder: Path) -> bool:
-    """Whether a user put data there. Weights and the folder's own README are no data."""
+    """Whether a user put data there. Weights, members, collections and the folder's own README are no data."""
     if not folder.is_dir():
         return False
     return any(
-        path.name not in ("README.md", "weights", "members") and not path.name.startswith(".")
+        path.name not in ("README.md", "weights", "members", "collections") and not path.name.startswith(".")
         for path in folder.iterdir()
     )
 

@@ -22,7 +22,9 @@ from cxr.profiles import Profile, load_profile, section_values
 
 PACKAGE = Path(__file__).resolve().parent
 NOT_CODE = ("cxr.profiles", "cxr.__main__")  # and what lies inside of them
-MEMBERS = "members"
+# folders of the input that some late stages read and name: a new file there must not send the whole run to its start
+MEMBERS, COLLECTED = "members", "collected"
+APART = {MEMBERS: "members", COLLECTED: "collections"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,11 +54,11 @@ def main(args: argparse.Namespace) -> int:
 
 
 def stage_values(profile: Profile, places: Places, sections: list[str]) -> dict[str, object]:
-    """Values of profile sections, and for the word `members` what lies in input/members."""
-    values = section_values(profile, [name for name in sections if name != MEMBERS])
-    if MEMBERS in sections:
-        files = sorted(path for path in places.members.glob("*") if path.suffix in (".csv", ".json"))
-        values[MEMBERS] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files}
+    """Values of profile sections; for the words of APART what lies in those folders of the input."""
+    values = section_values(profile, [name for name in sections if name not in APART])
+    for word in (word for word in APART if word in sections):
+        files = sorted(path for path in (places.input / APART[word]).glob("*") if path.suffix in (".csv", ".json"))
+        values[word] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files}
     return values
 
 
@@ -122,8 +124,8 @@ def input_identity(places: Places, solution: str = "") -> dict:
 
 
 def _add_file(files: dict, path: Path, root: Path) -> None:
-    # members are read by one late stage, which names them: a new one must not send the whole run back to its start
-    if path == root / "README.md" or path.name.startswith(".") or path.parent == root / MEMBERS:
+    apart = path.parent in [root / folder for folder in APART.values()]
+    if path == root / "README.md" or path.name.startswith(".") or apart:
         return
     small = path.suffix == ".csv" and path.stat().st_size < 50e6
     files[str(path.relative_to(root))] = hashlib.sha256(path.read_bytes()).hexdigest() if small else path.stat().st_size

@@ -32,6 +32,7 @@ def measure(workspace: Workspace) -> dict:
     for what, outcome in _outcomes(workspace):
         rows.append(row_of(workspace, what, outcome))
         print(pd.DataFrame(rows[-1:]).to_string(index=False, header=len(rows) == 1), flush=True)
+    rows.append(repeats(rows))
     table = pd.DataFrame(rows)
     table.to_csv(workspace.places.tables / "systems_ablations.csv", index=False)
     return {"rows": rows}
@@ -52,6 +53,14 @@ def row_of(workspace: Workspace, what: str, outcome: Outcome) -> dict[str, objec
         "high": round(spread.high, 3),
         **{name: round(float(found[name]), 3) for name in ("F1", "sensitivity", "specificity", "AUC")},
     }
+
+
+def repeats(rows: list[dict[str, object]]) -> dict[str, object]:
+    """One row of the repeats: mean accuracy, and as its ends the lowest and the highest (paper 001, table 6)."""
+    own = pd.DataFrame([row for row in rows if str(row["what"]).startswith("seed ")])
+    means = own[["accuracy", "F1", "sensitivity", "specificity", "AUC"]].mean().round(3)
+    ends = {"low": own["accuracy"].min(), "high": own["accuracy"].max()}
+    return {**own.iloc[0].to_dict(), "what": f"{len(own)} seeds: mean, lowest, highest", **means, **ends}
 
 
 def _outcomes(workspace: Workspace) -> Iterator[tuple[str, Outcome]]:

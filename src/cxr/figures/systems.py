@@ -65,7 +65,8 @@ def roc_curves(curves: Mapping[str, Mapping[str, tuple]]) -> Picture:
 def picture_rows(rows: Mapping[str, Sequence[np.ndarray]], titles: Sequence[str] = (), edge: float = 1.45) -> Picture:
     """Gray pictures uint8 in rows with a name each: `titles` over the first row."""
     across = max(len(pictures) for pictures in rows.values())
-    figure = Picture(min(WIDTH, edge * across + 0.6), (edge + 0.05) * len(rows) + 0.3)
+    edge = min(edge, (WIDTH - 0.6) / across)
+    figure = Picture(edge * across + 0.6, (edge + 0.05) * len(rows) + 0.3)
     for number, (name, pictures) in enumerate(rows.items()):
         for place, picture in enumerate(pictures):
             axes = figure.add_subplot(len(rows), across, number * across + place + 1)
@@ -86,8 +87,9 @@ def heat_rows(
     masks: Sequence[np.ndarray | None] = (),
 ) -> Picture:
     """Pictures uint8 [S x S], below them each row's heat [N x S x S] in 0..1 over them; outlines of lungs in yellow."""
-    edge, across = 1.6, len(pictures)
-    figure = Picture(min(WIDTH, edge * across + 0.6), (edge + 0.05) * (1 + len(rows)) + 0.3)
+    across = len(pictures)
+    edge = min(1.6, (WIDTH - 0.6) / across)
+    figure = Picture(edge * across + 0.6, (edge + 0.05) * (1 + len(rows)) + 0.3)
     for number, (name, heat) in enumerate({"picture": None, **rows}.items()):
         for place, picture in enumerate(pictures):
             axes = figure.add_subplot(1 + len(rows), across, number * across + place + 1)

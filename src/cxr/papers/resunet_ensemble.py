@@ -8,8 +8,10 @@ import pandas as pd
 from cxr.evaluation.classification import confusion, measures_by_class, overall, roc_points
 from cxr.figures.pictures import Picture
 from cxr.figures.systems import confusion_pair, roc_curves
-from cxr.papers.run import Outcome
-from cxr.systems.resunet_ensemble import MAJORITY, WEIGHTED, majority, member_chances, members
+from cxr.papers.registry import config_of, system_of
+from cxr.papers.run import Outcome, run_variant
+from cxr.systems.resunet_ensemble import MAJORITY, NAME, WEIGHTED, majority, member_chances, members
+from cxr.workspace import Workspace
 
 ENSEMBLES = {WEIGHTED: "weighted average", MAJORITY: "majority voting"}
 
@@ -62,6 +64,12 @@ class Members:
     def curves(self) -> dict[str, tuple]:
         """ROC of the weighted average, by class (figure 10)."""
         return roc_points(self.parts["test"], self.chances["test"][ENSEMBLES[WEIGHTED]], self.classes)
+
+
+def with_and_without(workspace: Workspace, outcome: Outcome) -> dict[str, Outcome]:
+    """DenseNet-201 alone on lungs and on whole pictures of the same task (figure 11)."""
+    variants = system_of(NAME).variants(config_of(workspace.profile, NAME))
+    return {words: run_variant(workspace, NAME, words, config, outcome.task) for words, (_, config) in variants.items()}
 
 
 def roc_figure(tasks: dict[str, Members]) -> Picture:

@@ -33,7 +33,7 @@ def conclusion(table: pd.DataFrame, is_phantom: bool, gains: pd.DataFrame) -> st
         parts.append(
             f"More heat than even heat has lies in the lungs for {_join(led['title']) or 'none'}"
             + (f"; for {_join(others['title'])} it is not told from chance." if len(others) else ".")
-            + " A system that sees masked pictures has its heat in the lungs because there is nothing else to see."
+            + " Grad-CAM has few cells, so heat spills over outlines, of masked pictures too."
         )
     parts.append(
         "The papers' own figures belong to other tasks and pictures and, in papers 000 and 001, to folds and sources "

@@ -91,6 +91,7 @@ class PatchVote:
     lungs_network: str = "fc_densenet103"  # II-A; table XIV has unet and fc_densenet67 beside it
     lungs_size: int = 256  # II-A
     lungs_epochs: int = 100  # ours; II-A stops early
+    lungs_lr: float = 1e-4  # II-A
     seed: int = 2021  # ours
 
 

@@ -41,7 +41,7 @@ KEPT = 64  # pictures at their large size that are remembered: patches of one ar
 
 def lung_settings(c: Config) -> Lungs:
     """The segmenter of section II-A; other networks (table XIV) by the same recipe."""
-    return resized(PAPERS[NAME], c.lungs_size, c.lungs_epochs, c.lungs_network)
+    return resized(PAPERS[NAME], c.lungs_size, c.lungs_epochs, network=c.lungs_network, lr=c.lungs_lr)
 
 
 def rejected(mask: np.ndarray) -> str:

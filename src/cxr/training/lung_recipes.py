@@ -55,7 +55,7 @@ PAPERS: dict[str, Lungs] = {
 }
 
 
-def resized(recipe: Lungs, size: int, epochs: int, network: str = "") -> Lungs:
-    """A recipe at another size and length; with `patience` no longer than its epochs; maybe of another network."""
+def resized(recipe: Lungs, size: int, epochs: int, **more: object) -> Lungs:
+    """A recipe at another size and length, with `patience` no longer than its epochs; more: other values of it."""
     patience = min(recipe.patience, epochs)
-    return replace(recipe, size=size, epochs=epochs, patience=patience, network=network or recipe.network)
+    return replace(recipe, **{"size": size, "epochs": epochs, "patience": patience, **more})

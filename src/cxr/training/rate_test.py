@@ -16,7 +16,7 @@ from cxr.training.losses import Losses
 
 LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 60
 SMOOTHED = 0.9  # of the mean loss so far, in the next one
-DIVERGED = 4.0  # times the lowest loss
+DIVERGED = 1.3  # times the lowest loss: what falls after that has fallen from a height
 
 
 class RangeTest(NamedTuple):
