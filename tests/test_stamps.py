@@ -7,7 +7,9 @@ import pytest
 
 from cxr import stamps
 from cxr.__main__ import main
-from cxr.paths import Places
+from cxr.paths import Places, find_places
+from cxr.profiles import PROFILES
+from cxr.stamps import input_identity, stage_values
 
 
 @pytest.fixture
@@ -120,3 +122,15 @@ def test_a_stamp_is_json_that_a_person_can_read(tmp_path, notebooks):
     stamp(tmp_path)
     content = json.loads((tmp_path / "working/demo/runs/07_a.stamp").read_text())
     assert content["settings"]["yolo"]["model"] == "yolo11n" and "cxr.boxes" in content["code"]
+
+
+def test_a_new_collection_reruns_who_names_it_and_nothing_else(tmp_path):
+    places = find_places("demo", str(tmp_path / "input"), str(tmp_path / "working"))
+    (tmp_path / "input" / "siim").mkdir(parents=True)
+    (tmp_path / "input" / "siim" / "train.csv").write_text("id\n")
+    before, named = input_identity(places), stage_values(PROFILES["demo"], places, ["collected"])
+    places.collections.mkdir()
+    (places.collections / "two.csv").write_text("image_id\n")
+    assert input_identity(places) == before
+    assert stage_values(PROFILES["demo"], places, ["collected"]) != named
+    assert stage_values(PROFILES["demo"], places, ["members"]) == {"members": {}}

@@ -130,3 +130,36 @@ def test_the_users_collection_must_have_the_tasks_classes(tmp_path):
     (workspace.places.collections / "two.csv").write_text(text)
     with pytest.raises(DataFault, match="none of 2 pictures can be read"):
         own_task(workspace, "two")
+
+
+def test_children_teach_and_adults_are_tested(run):
+    """Paper 001, table 1."""
+    from cxr.ablations.systems import children_task
+
+    task = children_task(run)
+    training, validation, tested = task.parts(0)
+    for part in (training, validation):
+        normal = part.images["label"] == "normal"
+        assert (part.images["age"][normal] < 18).all()
+    adults = tested.images[tested.images["label"] == "normal"]
+    assert len(adults) and (adults["age"] >= 18).all() and (tested.targets == 1).any()
+    assert not set(training.images["patient_id"]) & set(tested.images["patient_id"])
+
+
+def test_the_external_set_is_the_competitions_and_teaches_nothing(run):
+    from cxr.ablations.systems import external_task
+
+    own, images = own_task(run, "two"), read_csv(run.places.images_table)
+    training, validation, tested = external_task(run, own).parts(0)
+    wanted = images["image_id"][images[["negative", "typical"]].sum(axis=1) == 1]
+    assert set(tested.ids) == set(wanted) and not {*training.ids, *validation.ids} & set(wanted)
+    assert tested.picture(0).shape == training.picture(0).shape
+
+
+def test_repeats_are_one_row_with_their_ends():
+    from cxr.ablations.systems import repeats
+
+    values = {"F1": 0.5, "sensitivity": 0.5, "specificity": 0.5, "AUC": 0.5, "system": "s", "task": "two"}
+    rows = [{"what": f"seed {n}", "accuracy": a, **values} for n, a in enumerate((0.5, 0.6, 0.7))]
+    found = repeats([{"what": "other", "accuracy": 0.1, **values}, *rows])
+    assert (found["accuracy"], found["low"], found["high"]) == (0.6, 0.5, 0.7) and found["what"].startswith("3 seeds")

@@ -60,7 +60,14 @@ def test_it_can_learn_a_batch_by_heart(name, tmp_path):
     many = {
         "unet_hrnet": {"epochs": 30, "lr": 0.03, "augmentation": "patch_vote", **one},
         "covid_cxnet": {"epochs": 20, "lr": 1e-3, "smoothing": 0.0, "hidden": 0, **one},
-        "patch_vote": {"epochs": 30, "lr": 1e-3, "patience": 30, "patches_an_epoch": 1, **one},
+        "patch_vote": {
+            "epochs": 12,
+            "lr": 1e-3,
+            "patience": 12,
+            "patches_an_epoch": 3,
+            "votes": 30,
+            "network": "resnet18",
+        },
         "resunet_ensemble": {"step_epochs": 20, "lr": 1e-3, "patience": 40, "networks": "mobilenet_v2", "hidden": "8"},
     }[name]
     system, c, folder, task = learned(tmp_path, name, "two", by_heart=True, **many)

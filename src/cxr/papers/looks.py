@@ -69,8 +69,10 @@ def share_in_lungs(outcome: Outcome, at_most: int = 24) -> dict[str, float]:
         return {"heat in lungs": float("nan"), "even": float("nan"), "pictures": 0}
     heat = heat_of(outcome, places, outcome.chances[places].argmax(1))
     masks = np.stack([outcome.task.pictures.mask(row) for row in outcome.rows[places]])
+    shares = heat_shares(heat, masks)
+    known = shares[~np.isnan(shares)]
     return {
-        "heat in lungs": float(np.nanmean(heat_shares(heat, masks))),
+        "heat in lungs": float(known.mean()) if len(known) else float("nan"),
         "even": float(masks.mean()),
         "pictures": len(places),
     }
