@@ -161,5 +161,6 @@ def test_repeats_are_one_row_with_their_ends():
 
     values = {"F1": 0.5, "sensitivity": 0.5, "specificity": 0.5, "AUC": 0.5, "system": "s", "task": "two"}
     rows = [{"what": f"seed {n}", "accuracy": a, **values} for n, a in enumerate((0.5, 0.6, 0.7))]
-    found = repeats([{"what": "other", "accuracy": 0.1, **values}, *rows])
+    found = repeats([{"what": "other", "accuracy": 0.1, **values}, *rows])[0]
     assert (found["accuracy"], found["low"], found["high"]) == (0.6, 0.5, 0.7) and found["what"].startswith("3 seeds")
+    assert repeats([]) == []

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_task import SIDE, small_config, small_task, small_workspace
 
 from cxr.data.tasks import OWN_CLASSES
 from cxr.faults import DataFault
@@ -15,6 +14,7 @@ from cxr.papers.registry import SYSTEMS, System
 from cxr.profiles import PROFILES
 from cxr.profiles import systems as sections
 from cxr.training.pictures import Part
+from made_task import SIDE, small_config, small_task, small_workspace
 
 
 def learned(tmp_path, name, task_name="", by_heart=False, **more):

@@ -7,6 +7,7 @@ intervals by patient; a split of some twenty test pictures tells only large diff
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,27 +15,34 @@ import pandas as pd
 from cxr.data.tasks import Pictures, Task, changed_pictures, share_of_patients
 from cxr.data.text import without_text
 from cxr.evaluation.classification import overall, with_intervals
+from cxr.faults import DataFault
 from cxr.images.enhance import match_histogram
 from cxr.papers.registry import SYSTEMS, config_of
 from cxr.papers.run import Outcome, run_own, run_variant
 from cxr.papers.tasks import own_task, study_task
+from cxr.tables import write_csv
+from cxr.training.pictures import Config
 from cxr.workspace import Workspace
 
 SHARES = (0.5, 0.3, 0.1)  # paper 002, figure 12 and table XV
 SEEDS = (1, 2, 3)  # paper 001 has ten
 COVID, PATCH = "covid_cxnet", "patch_vote"
-Change = Callable[[Task], Task]
+Change, Run = Callable[[Task], Task], Callable[[], Outcome]
 
 
 def measure(workspace: Workspace) -> dict:
     """Rows: system, task, what, pictures, accuracy with low and high, F1, sensitivity, specificity, AUC."""
-    rows = []
-    for what, outcome in _outcomes(workspace):
-        rows.append(row_of(workspace, what, outcome))
+    rows, path = [], workspace.places.tables / "systems_ablations.csv"
+    for what, run in _trainings(workspace):
+        try:
+            rows.append(row_of(workspace, what, run()))
+        except DataFault as fault:  # the others go on
+            print(f"{what}: left out, {fault}", flush=True)
+            continue
         print(pd.DataFrame(rows[-1:]).to_string(index=False, header=len(rows) == 1), flush=True)
-    rows.append(repeats(rows))
-    table = pd.DataFrame(rows)
-    table.to_csv(workspace.places.tables / "systems_ablations.csv", index=False)
+        write_csv(pd.DataFrame(rows), path)
+    rows += repeats(rows)
+    write_csv(pd.DataFrame(rows), path)
     return {"rows": rows}
 
 
@@ -55,71 +63,77 @@ def row_of(workspace: Workspace, what: str, outcome: Outcome) -> dict[str, objec
     }
 
 
-def repeats(rows: list[dict[str, object]]) -> dict[str, object]:
+def repeats(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     """One row of the repeats: mean accuracy, and as its ends the lowest and the highest (paper 001, table 6)."""
     own = pd.DataFrame([row for row in rows if str(row["what"]).startswith("seed ")])
+    if own.empty:
+        return []
     means = own[["accuracy", "F1", "sensitivity", "specificity", "AUC"]].mean().round(3)
     ends = {"low": own["accuracy"].min(), "high": own["accuracy"].max()}
-    return {**own.iloc[0].to_dict(), "what": f"{len(own)} seeds: mean, lowest, highest", **means, **ends}
+    return [{**own.iloc[0].to_dict(), "what": f"{len(own)} seeds: mean, lowest, highest", **means, **ends}]
 
 
-def _outcomes(workspace: Workspace) -> Iterator[tuple[str, Outcome]]:
+def _trainings(workspace: Workspace) -> Iterator[tuple[str, Run]]:
+    """What is compared, in words, and how to train it."""
     for name, system in SYSTEMS.items():
-        c = config_of(workspace.profile, name)
-        tasks = {}
         for task_name in system.OWN:
-            outcome = run_own(workspace, name, task_name)
-            tasks[task_name] = outcome.task
-            yield "as published", outcome
-        for words, (task_name, config) in system.variants(c).items():
-            yield words, run_variant(workspace, name, words, config, _plain(workspace, name, task_name))
-        for share in SHARES if name in (COVID, PATCH) else ():
-            yield from _smaller(workspace, name, share)
+            yield "as published", partial(run_own, workspace, name, task_name)
+        for words, (task_name, config) in system.variants(config_of(workspace.profile, name)).items():
+            yield words, partial(_variant, workspace, name, words, config, partial(_plain, workspace, name, task_name))
+    for share in SHARES:
+        yield from _smaller(workspace, COVID, share, {"": {}})
+        yield from _smaller(workspace, PATCH, share, {"": {}, ", global": {"approach": "global"}})
     yield from _of_covid_cxnet(workspace)
-    three = own_task(workspace, "three")
-    yield (
-        "COVID-Net's classes (table XII)",
-        run_variant(workspace, PATCH, "covid net", config_of(workspace.profile, PATCH), three),
-    )
+    words, c = "COVID-Net's classes", config_of(workspace.profile, PATCH)
+    yield words, partial(_variant, workspace, PATCH, words, c, partial(own_task, workspace, "three"))
+
+
+def _variant(
+    workspace: Workspace,
+    name: str,
+    words: str,
+    config: Config,
+    task: Callable[[], Task],
+    change: Change | None = None,
+) -> Outcome:
+    return run_variant(workspace, name, words, config, task(), change)
 
 
 def _plain(workspace: Workspace, name: str, task_name: str) -> Task:
     return own_task(workspace, task_name, config_of(workspace.profile, name).folds)
 
 
-def _smaller(workspace: Workspace, name: str, share: float) -> Iterator[tuple[str, Outcome]]:
+def _smaller(workspace: Workspace, name: str, share: float, ways: dict[str, dict]) -> Iterator[tuple[str, Run]]:
     """Fewer patients to learn from (figure 9 of paper 001, figure 12 of paper 002)."""
     system, c = SYSTEMS[name], config_of(workspace.profile, name)
-    task = _plain(workspace, name, system.OWN[0])
-    configs = {"": c}
-    if name == PATCH:
-        configs[", global"] = replace(c, approach="global")
-    for words, config in configs.items():
-        what = f"{share:.0%} of the patients{words}"
-        yield what, run_variant(workspace, name, what, config, task, lambda task: share_of_patients(task, share))
+    for words, changes in ways.items():
+        what, task = f"{share:.0%} of the patients{words}", partial(_plain, workspace, name, system.OWN[0])
+        change = partial(share_of_patients, share=share)
+        yield what, partial(_variant, workspace, name, what, replace(c, **changes), task, change)
 
 
-def _of_covid_cxnet(workspace: Workspace) -> Iterator[tuple[str, Outcome]]:
+def _of_covid_cxnet(workspace: Workspace) -> Iterator[tuple[str, Run]]:
     """Paper 001 alone: repeats (table 6), text removed (figure 17), one histogram, children (table 1), another set."""
-    c, two = config_of(workspace.profile, COVID), own_task(workspace, "two")
+    c, two = config_of(workspace.profile, COVID), partial(own_task, workspace, "two")
+    train = partial(_variant, workspace, COVID)
     for seed in SEEDS:
-        yield f"seed {seed}", run_variant(workspace, COVID, f"seed {seed}", replace(c, seed=seed), two)
+        yield f"seed {seed}", partial(train, f"seed {seed}", replace(c, seed=seed), two)
     whole = replace(c, lungs="whole")
-    for words, change in (("text removed", without_text), ("text as it is", lambda picture: picture)):
-        yield words, run_variant(workspace, COVID, words, whole, two, _pictures_by(change))
-    three = own_task(workspace, "three")
-    base = three.pictures.picture(0)
+    for words, change in (("text removed", without_text), ("text as it is", np.array)):
+        yield words, partial(train, words, whole, two, partial(changed_pictures, change=change))
     words = "one histogram for all"
-    yield words, run_variant(workspace, COVID, words, c, three, _pictures_by(lambda x: match_histogram(x, base)))
-    base_model = SYSTEMS[COVID].variants(c)["base model"][1]
+    yield words, partial(train, words, c, partial(own_task, workspace, "three"), one_histogram)
+    base = SYSTEMS[COVID].variants(c)["base model"][1]
     words = "base model, normals to learn from are children"
-    yield words, run_variant(workspace, COVID, words, base_model, children_task(workspace))
+    yield words, partial(train, words, base, partial(children_task, workspace))
     words = "tested on the competition's pictures"
-    yield words, run_variant(workspace, COVID, words, whole, external_task(workspace, two))
+    yield words, partial(train, words, whole, lambda: external_task(workspace, two()))
 
 
-def _pictures_by(change: Callable[[np.ndarray], np.ndarray]) -> Change:
-    return lambda task: changed_pictures(task, change)
+def one_histogram(task: Task) -> Task:
+    """Every picture with the histogram of the first one (section 5.3)."""
+    base = task.pictures.picture(0)
+    return changed_pictures(task, partial(match_histogram, base=base))
 
 
 def children_task(workspace: Workspace) -> Task:

@@ -1,6 +1,7 @@
 """Tables and figures of paper 001: enhancements, the range test, CheXNet as it is, LIME beside Grad-CAM."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import torch
 from cxr.data.picture_augmentations import PICTURE_AUGMENTATIONS
 from cxr.data.picture_batches import picture_loader
 from cxr.data.tasks import Task
+from cxr.explain.cam import grad_cam
 from cxr.explain.lime import lime_heat
 from cxr.figures.pictures import Picture
 from cxr.figures.systems import heat_rows, picture_rows
@@ -16,7 +18,7 @@ from cxr.images.enhance import adaptive, beasf, clahe, equalise
 from cxr.images.resize import to_cache_size
 from cxr.models.classifiers import MultiLabelNet
 from cxr.models.precision import best_device
-from cxr.papers.looks import examples, heat_of
+from cxr.papers.looks import examples
 from cxr.papers.registry import config_of, system_of
 from cxr.papers.run import Outcome
 from cxr.prediction.pictures import load_network
@@ -80,40 +82,18 @@ def nih_outputs(workspace: Workspace, task: Task) -> pd.DataFrame | str:
 
 
 def grad_cam_and_lime(outcome: Outcome, per_class: int = 2) -> Picture:
-    """Figures 12 and 18: both explanations of the same pictures. LIME is seen in the frame of what the network saw."""
-    places = examples(outcome, per_class)
-    pictures, targets = outcome.task.pictures, outcome.truth[places]
-    cams = heat_of(outcome, places, targets)
-    c, system, seen, limes = outcome.config, outcome.system, [], []
-    for place, target in zip(places, targets, strict=True):
-        one = pictures.take(outcome.rows[[place]])
-        network = load_network(outcome.folders[outcome.folds[place]], lambda classes: system.build(c, classes))
+    """Figures 12 and 18: both explanations of the same pictures, in the frame of what the network saw."""
+    c, system, places = outcome.config, outcome.system, examples(outcome, per_class)
+    shown, maps = [], {"LIME": [], "Grad-CAM": []}
+    for place in places:
+        one, target = outcome.task.pictures.take(outcome.rows[[place]]), np.array([outcome.truth[place]])
+        network = load_network(outcome.folders[outcome.folds[place]], partial(system.build, c))
         image = system.see(c)(one, 0, 0).transpose(2, 0, 1)
-        seen.append(image[0])
-        limes.append(lime_heat(network, image[None], np.array([target]))[0])
-    whole = [pictures.picture(row) for row in outcome.rows[places]]
-    titles = [outcome.task.classes[number] for number in targets]
-    upper = heat_rows(whole, {"Grad-CAM": cams}, titles, [pictures.mask(row) for row in outcome.rows[places]])
-    return (
-        upper
-        if not limes
-        else heat_rows(
-            seen, {"LIME, as seen": np.stack(limes), "Grad-CAM, as seen": _as_seen(outcome, places, targets)}, titles
-        )
-    )
-
-
-def _as_seen(outcome: Outcome, places: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Grad-CAM in the frame of what the network saw."""
-    from cxr.explain.cam import grad_cam
-
-    c, system, found = outcome.config, outcome.system, []
-    for place, target in zip(places, targets, strict=True):
-        one = outcome.task.pictures.take(outcome.rows[[place]])
-        network = load_network(outcome.folders[outcome.folds[place]], lambda classes: system.build(c, classes))
-        image = system.see(c)(one, 0, 0).transpose(2, 0, 1)
-        found.append(grad_cam(network, image[None], np.array([target]))[0])
-    return np.stack(found)
+        shown.append(image[0])
+        for name, method in (("LIME", lime_heat), ("Grad-CAM", grad_cam)):
+            maps[name].append(method(network, image[None], target)[0])
+    titles = [outcome.task.classes[number] for number in outcome.truth[places]]
+    return heat_rows(shown, {name: np.stack(heat) for name, heat in maps.items()}, titles)
 
 
 def hierarchical(workspace: Workspace) -> Config:

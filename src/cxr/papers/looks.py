@@ -25,13 +25,14 @@ def examples(outcome: Outcome, per_class: int = 2, right: bool = True) -> np.nda
 
 def heat_of(outcome: Outcome, places: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Heat [N x S x S] of a class each, at places in `outcome.rows`."""
-    pictures, found = outcome.task.pictures, []
+    pictures = outcome.task.pictures
     rows, folds = outcome.rows[places], outcome.folds[places]
     heat = np.zeros((len(places), pictures.side, pictures.side), np.float32)
     for fold in np.unique(folds):
         here = np.flatnonzero(folds == fold)
-        found = outcome.system.heat(outcome.folders[fold], outcome.config, pictures.take(rows[here]), targets[here])
-        heat[here] = found
+        heat[here] = outcome.system.heat(
+            outcome.folders[fold], outcome.config, pictures.take(rows[here]), targets[here]
+        )
     return heat
 
 

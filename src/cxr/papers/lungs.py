@@ -50,7 +50,10 @@ def segmenter_of(workspace: Workspace, system: System, c: Config) -> Path:
     place = workspace.places.system_lungs(f"{system.NAME}_{settings.network}")
     found = learn_lungs(workspace, settings, place)
     if isinstance(found, str):
-        raise DataFault(f"{system.NAME}: {found}; put lung masks into the input, or take {system.NAME}.lungs=whole")
+        joint = f", {system.NAME}.lungs_structures=no" if settings.structures else ""
+        raise DataFault(
+            f"{system.NAME}: {found}; put lung masks into the input, or take {system.NAME}.lungs=whole{joint}"
+        )
     return place
 
 

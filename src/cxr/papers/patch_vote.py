@@ -10,7 +10,7 @@ from cxr.evaluation.classification import overall
 from cxr.figures.pictures import Picture
 from cxr.figures.systems import histograms
 from cxr.images.enhance import normalise_contrast
-from cxr.images.lungs import HEART, LEFT_LUNG, RIGHT_LUNG, UNDER_SEGMENTED, deformed_share
+from cxr.images.lungs import HEART, LEFT_LUNG, RIGHT_LUNG, STRUCTURES, UNDER_SEGMENTED, deformed_share
 from cxr.models.precision import best_device
 from cxr.models.segmenters import build_segmenter
 from cxr.papers.lungs import segmenter_of
@@ -55,9 +55,12 @@ def structures_of(workspace: Workspace, outcome: Outcome, rows: np.ndarray) -> n
     """Maps of heart and lungs uint8 [N x s x s] by the paper's segmenter."""
     settings = outcome.system.lung_settings(outcome.config)
     folder = segmenter_of(workspace, outcome.system, outcome.config)
-    network = load_weights(build_segmenter(settings.network, classes=4), folder, "config.json").to(best_device())
+    classes = len(STRUCTURES) if settings.structures else 1
+    network = load_weights(build_segmenter(settings.network, classes=classes), folder, "config.json")
     pixels = np.stack([outcome.task.pictures.picture(row) for row in rows])
-    return segment(network.eval(), settings, pixels)
+    found = segment(network.to(best_device()).eval(), settings, pixels)
+    # joint masks have no sides and no heart, so that no ratio comes out of them
+    return found if settings.structures else found * np.uint8(RIGHT_LUNG)
 
 
 def markers(workspace: Workspace, outcome: Outcome) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -33,4 +33,4 @@ def best_and_worst(outcome: Outcome) -> Picture:
 def without_segmentation(workspace: Workspace, outcome: Outcome) -> Outcome:
     """The same networks on whole pictures (figure 9), tested on the very pictures of `outcome`."""
     whole = replace(outcome.config, lungs=WHOLE)
-    return run_variant(workspace, outcome.system.NAME, "without segmentation", whole, outcome.task)
+    return run_variant(workspace, outcome.system.NAME, "whole, same pictures", whole, outcome.task)

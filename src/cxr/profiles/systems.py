@@ -92,6 +92,7 @@ class PatchVote:
     lungs_size: int = 256  # II-A
     lungs_epochs: int = 100  # ours; II-A stops early
     lungs_lr: float = 1e-4  # II-A
+    lungs_structures: bool = True  # II-A; no: from masks that tell neither heart nor sides, which most sets are
     seed: int = 2021  # ours
 
 

@@ -41,7 +41,8 @@ KEPT = 64  # pictures at their large size that are remembered: patches of one ar
 
 def lung_settings(c: Config) -> Lungs:
     """The segmenter of section II-A; other networks (table XIV) by the same recipe."""
-    return resized(PAPERS[NAME], c.lungs_size, c.lungs_epochs, network=c.lungs_network, lr=c.lungs_lr)
+    more = {"network": c.lungs_network, "lr": c.lungs_lr, "structures": c.lungs_structures}
+    return resized(PAPERS[NAME], c.lungs_size, c.lungs_epochs, **more)
 
 
 def rejected(mask: np.ndarray) -> str:
