@@ -8,6 +8,7 @@ kept as `<OUT stem>.failed.ipynb` for reading. `<OUT stem>.json` holds seconds a
 import argparse
 import fcntl
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -58,7 +59,7 @@ def run_notebook(notebook: Path, out: Path, parameters: dict[str, str]) -> Path:
     failed = out.with_name(f"{out.stem}.failed.ipynb")
     print(f"[{notebook.stem}]", flush=True)
     # stages from 20 on stand beside the submission: they take none of its hours
-    clock = "budget.json" if notebook.stem < "20" else "budget_beside.json"
+    clock = "budget_beside.json" if re.match(r"[2-9]\d_", notebook.stem) else "budget.json"
     spent = SpentSeconds(out.parent.parent / clock, notebook.stem)
     with alone_in(out.parent), PeakMemory(spent.tell) as memory:
         try:
