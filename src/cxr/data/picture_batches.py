@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from cxr.data.lung_views import CROP, CROP_AND_MASK, MASK, WHOLE, Lung, lung_of, see_lungs
+from cxr.data.lung_views import MASK, VIEWS, WHOLE, Lung, lung_of, see_lungs
 from cxr.data.tasks import Pictures
 from cxr.faults import DataFault
 from cxr.profiles import Lungs
@@ -26,8 +26,8 @@ class LungSight:
     keep_heart: bool = False
 
     def __post_init__(self) -> None:
-        if self.view not in (WHOLE, CROP, MASK, CROP_AND_MASK):
-            raise DataFault(f"lungs={self.view}: not known; choose whole, crop, mask or crop+mask")
+        if self.view not in VIEWS:
+            raise DataFault(f"lungs={self.view}: not known; choose one of {', '.join(VIEWS)}")
 
     def lung(self, mask: np.ndarray | None) -> Lung | None:
         """Where the lungs are, grown as paper 000 does."""
@@ -62,15 +62,20 @@ class SeenPictures(Dataset):
         if self.augment is not None:
             image = self.augment(image=image)["image"]
         return {
-            "pixels": as_tensor(image),
+            "pixels": torch.from_numpy(channels_first(image)),
             "target": torch.from_numpy(self.targets[number]),
             "image_id": self.ids[number],
         }
 
 
-def as_tensor(image: np.ndarray) -> torch.Tensor:
+def channels_first(image: np.ndarray) -> np.ndarray:
     """uint8 [H x W] or [H x W x C] to [C x H x W]."""
-    return torch.from_numpy(np.ascontiguousarray(image[None] if image.ndim == 2 else image.transpose(2, 0, 1)))
+    return np.ascontiguousarray(image[None] if image.ndim == 2 else image.transpose(2, 0, 1))
+
+
+def seen_pixels(pictures: Pictures, see: See) -> np.ndarray:
+    """What is seen of all of some pictures, uint8 [N x C x S x S]; nothing is drawn."""
+    return np.stack([channels_first(see(pictures, number, number)) for number in range(len(pictures))])
 
 
 def picture_loader(

@@ -70,13 +70,13 @@ def by_fold(truth: np.ndarray, chances: np.ndarray, folds: np.ndarray, classes: 
 
 
 def roc_points(truth: np.ndarray, chances: np.ndarray, classes: Sequence[str]) -> dict[str, tuple]:
-    """False and true positive rates of each class against the others, and its area (paper 003, figure 10)."""
+    """False and true positive rates of each class against the others, by its name and area (paper 003, figure 10)."""
     found = {}
     for number, name in enumerate(classes):
         true = truth == number
         if 0 < true.sum() < len(true):
             false_rate, true_rate, _ = roc_curve(true, chances[:, number])
-            found[name] = (false_rate, true_rate, float(roc_auc_score(true, chances[:, number])))
+            found[f"{name}, AUC {roc_auc_score(true, chances[:, number]):.2f}"] = (false_rate, true_rate)
     return found
 
 

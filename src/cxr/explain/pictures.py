@@ -5,7 +5,7 @@ import numpy as np
 from torch import nn
 
 from cxr.data.lung_views import CROP, CROP_AND_MASK, Lung
-from cxr.data.picture_batches import LungSight, See
+from cxr.data.picture_batches import LungSight, See, seen_pixels
 from cxr.data.tasks import Pictures
 from cxr.explain.cam import grad_cam
 
@@ -17,9 +17,7 @@ def picture_heat(network: nn.Module, pictures: Pictures, see: See, sight: LungSi
     """
     if not len(pictures):
         return np.empty((0, pictures.side, pictures.side), np.float32)
-    seen = [see(pictures, number, number) for number in range(len(pictures))]
-    channels = np.stack([image[None] if image.ndim == 2 else image.transpose(2, 0, 1) for image in seen])
-    heat = grad_cam(network, channels, targets)
+    heat = grad_cam(network, seen_pixels(pictures, see), targets)
     boxes = [sight.lung(pictures.mask(number)) for number in range(len(pictures))]
     return np.stack(
         [back_to_frame(one, lung, sight.view, pictures.side) for one, lung in zip(heat, boxes, strict=True)]

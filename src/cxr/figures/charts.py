@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from cxr.figures.pictures import WIDTH, Picture, plain
@@ -80,7 +81,12 @@ def score_bars(scores: Mapping[str, Mapping[str, float]] | None, keys: Sequence[
 def confusion_matrix(counts: pd.DataFrame) -> Picture:
     """Numbers by true class (rows) and predicted class (columns); the shade is the share of the row."""
     figure = Picture(4.2, 3.4)
-    axes = figure.add_subplot()
+    draw_confusion(figure.add_subplot(), counts)
+    return figure
+
+
+def draw_confusion(axes: Axes, counts: pd.DataFrame) -> None:
+    """`confusion_matrix` on axes of a figure that has more."""
     shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), number in np.ndenumerate(counts.to_numpy()):
@@ -91,4 +97,3 @@ def confusion_matrix(counts: pd.DataFrame) -> Picture:
     axes.set_yticks(range(len(counts.index)), counts.index)
     axes.set_xlabel("most probable class")
     axes.set_ylabel("true class")
-    return figure

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from cxr.figures.charts import draw_confusion
 from cxr.figures.pictures import PREDICTED, WIDTH, Picture, plain
 
 WORDS = {"F1": "macro F1", "AUC": "mean AUC"}
@@ -29,54 +30,19 @@ def system_bars(table: pd.DataFrame, figures: Sequence[str]) -> Picture:
 
 
 def confusion_pair(pairs: Mapping[str, pd.DataFrame]) -> Picture:
-    """Confusion matrices side by side: numbers, shaded by their share of the true class."""
-    figure = Picture(min(WIDTH, 3.2 * len(pairs)), 3.0)
+    """Confusion matrices side by side."""
+    figure = Picture(min(WIDTH, 3.6 * len(pairs)), 3.0)
     for number, (title, counts) in enumerate(pairs.items()):
         axes = figure.add_subplot(1, len(pairs), number + 1)
-        values = counts.to_numpy()
-        shares = values / np.maximum(values.sum(1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for (row, column), count in np.ndenumerate(values):
-            shade = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, int(count), ha="center", va="center", color=shade)
-        axes.set_xticks(range(len(counts)), counts.columns, rotation=25, fontsize=8)
-        axes.set_yticks(range(len(counts)), counts.index, fontsize=8)
+        draw_confusion(axes, counts)
         axes.set_title(plain(title), fontsize=9)
-        axes.set_xlabel("found")
-        if number == 0:
-            axes.set_ylabel("true")
-    return figure
-
-
-def roc_curves(curves: Mapping[str, Mapping[str, tuple]]) -> Picture:
-    """A panel a task: a curve a class with its area."""
-    figure = Picture(min(WIDTH, 3.6 * len(curves)), 3.2)
-    for number, (title, classes) in enumerate(curves.items()):
-        axes = figure.add_subplot(1, len(curves), number + 1)
-        axes.plot([0, 1], [0, 1], color="#bbb", linewidth=0.8)
-        for name, (false_rate, true_rate, area) in classes.items():
-            axes.plot(false_rate, true_rate, label=f"{plain(name)}  {area:.2f}")
-        axes.set(xlabel="1 - specificity", ylabel="sensitivity")
-        axes.set_title(plain(title), fontsize=9)
-        axes.legend(frameon=False, fontsize=7, loc="lower right")
     return figure
 
 
 def picture_rows(rows: Mapping[str, Sequence[np.ndarray]], titles: Sequence[str] = (), edge: float = 1.45) -> Picture:
     """Gray pictures uint8 in rows with a name each: `titles` over the first row."""
-    across = max(len(pictures) for pictures in rows.values())
-    edge = min(edge, (WIDTH - 0.6) / across)
-    figure = Picture(edge * across + 0.6, (edge + 0.05) * len(rows) + 0.3)
-    for number, (name, pictures) in enumerate(rows.items()):
-        for place, picture in enumerate(pictures):
-            axes = figure.add_subplot(len(rows), across, number * across + place + 1)
-            axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            if place == 0:
-                axes.set_ylabel(plain(name), fontsize=8)
-            if number == 0 and place < len(titles):
-                axes.set_title(plain(titles[place]), fontsize=8)
+    figure = Picture(*_grid(len(rows), max(len(pictures) for pictures in rows.values()), edge))
+    _draw_rows(figure, rows, titles)
     return figure
 
 
@@ -88,23 +54,35 @@ def heat_rows(
 ) -> Picture:
     """Pictures uint8 [S x S], below them each row's heat [N x S x S] in 0..1 over them; outlines of lungs in yellow."""
     across = len(pictures)
-    edge = min(1.6, (WIDTH - 0.6) / across)
-    figure = Picture(edge * across + 0.6, (edge + 0.05) * (1 + len(rows)) + 0.3)
-    for number, (name, heat) in enumerate({"picture": None, **rows}.items()):
+    figure = Picture(*_grid(1 + len(rows), across, 1.6))
+    _draw_rows(figure, dict.fromkeys(("picture", *rows), pictures), titles)
+    for number, axes in enumerate(figure.axes):
+        row, place = divmod(number, across)
+        if row:
+            axes.imshow(list(rows.values())[row - 1][place], cmap="jet", vmin=0, vmax=1, alpha=0.45)
+        if place < len(masks) and masks[place] is not None and masks[place].any():
+            axes.contour(masks[place], levels=[0.5], colors=PREDICTED, linewidths=0.8)
+    return figure
+
+
+def _grid(rows: int, across: int, edge: float) -> tuple[float, float]:
+    """Width and height of a figure of so many squares with an edge of at most `edge` inches."""
+    edge = min(edge, (WIDTH - 0.6) / across)
+    return edge * across + 0.6, (edge + 0.05) * rows + 0.3
+
+
+def _draw_rows(figure: Picture, rows: Mapping[str, Sequence[np.ndarray]], titles: Sequence[str]) -> None:
+    across = max(len(pictures) for pictures in rows.values())
+    for number, (name, pictures) in enumerate(rows.items()):
         for place, picture in enumerate(pictures):
-            axes = figure.add_subplot(1 + len(rows), across, number * across + place + 1)
+            axes = figure.add_subplot(len(rows), across, number * across + place + 1)
             axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
-            if heat is not None:
-                axes.imshow(heat[place], cmap="jet", vmin=0, vmax=1, alpha=0.45)
-            if place < len(masks) and masks[place] is not None and masks[place].any():
-                axes.contour(masks[place], levels=[0.5], colors=PREDICTED, linewidths=0.8)
             axes.set_xticks([])
             axes.set_yticks([])
             if place == 0:
                 axes.set_ylabel(plain(name), fontsize=8)
             if number == 0 and place < len(titles):
-                axes.set_title(plain(titles[place]), fontsize=7)
-    return figure
+                axes.set_title(plain(titles[place]), fontsize=8)
 
 
 def marker_panels(markers: Mapping[str, np.ndarray], labels: Sequence[str], classes: Sequence[str]) -> Picture:
@@ -148,16 +126,4 @@ def rate_curve(rates: np.ndarray, losses: np.ndarray, chosen: float) -> Picture:
     axes.axvline(chosen, color=PREDICTED, linewidth=1.2)
     axes.set_xscale("log")
     axes.set(xlabel="learning rate", ylabel="loss, smoothed", title=f"steepest fall at {chosen:.1g}")
-    return figure
-
-
-def line_by_share(table: pd.DataFrame, figure_name: str) -> Picture:
-    """A figure over the share of the patients that was learned from; a line a column `name`."""
-    figure = Picture(4.2, 2.5)
-    axes = figure.add_subplot()
-    for name, part in table.groupby("name", sort=False):
-        part = part.sort_values("share")
-        axes.plot(part["share"], part[figure_name], marker="o", markersize=4, label=plain(str(name)))
-    axes.set(xlabel="of the patients to learn from", ylabel=figure_name, ylim=(0, 1))
-    axes.legend(frameon=False, fontsize=8)
     return figure

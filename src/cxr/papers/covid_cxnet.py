@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from cxr.data.picture_augmentations import PICTURE_AUGMENTATIONS
-from cxr.data.picture_batches import picture_loader
+from cxr.data.picture_batches import picture_loader, seen_pixels
 from cxr.data.tasks import Task
 from cxr.explain.cam import grad_cam
 from cxr.explain.lime import lime_heat
@@ -88,10 +88,10 @@ def grad_cam_and_lime(outcome: Outcome, per_class: int = 2) -> Picture:
     for place in places:
         one, target = outcome.task.pictures.take(outcome.rows[[place]]), np.array([outcome.truth[place]])
         network = load_network(outcome.folders[outcome.folds[place]], partial(system.build, c))
-        image = system.see(c)(one, 0, 0).transpose(2, 0, 1)
-        shown.append(image[0])
+        seen = seen_pixels(one, system.see(c))
+        shown.append(seen[0, 0])
         for name, method in (("LIME", lime_heat), ("Grad-CAM", grad_cam)):
-            maps[name].append(method(network, image[None], target)[0])
+            maps[name].append(method(network, seen, target)[0])
     titles = [outcome.task.classes[number] for number in outcome.truth[places]]
     return heat_rows(shown, {name: np.stack(heat) for name, heat in maps.items()}, titles)
 

@@ -11,13 +11,13 @@ from cxr.figures.systems import heat_rows
 from cxr.papers.run import Outcome
 
 
-def examples(outcome: Outcome, per_class: int = 2, right: bool = True) -> np.ndarray:
+def examples(outcome: Outcome, per_class: int = 2) -> np.ndarray:
     """Places in `outcome.rows`, so many of each class, drawn by a hash of their ids; right answers where there are."""
     ids = outcome.task.pictures.images["image_id"].to_numpy()[outcome.rows]
     correct, chosen = outcome.chances.argmax(1) == outcome.truth, []
     for number in range(len(outcome.task.classes)):
         own = np.flatnonzero(outcome.truth == number)
-        preferred = own[correct[own]] if right and correct[own].any() else own
+        preferred = own[correct[own]] if correct[own].any() else own
         order = {name: place for place, name in enumerate(hash_order(ids[preferred]))}
         chosen += sorted(preferred, key=lambda place, order=order: order[ids[place]])[:per_class]
     return np.array(chosen, int)

@@ -72,6 +72,7 @@ def masks_of(workspace: Workspace, place: Path, task: Task) -> np.ndarray:
         found.append(np.packbits(segmenter.predict(np.asarray(pixels[start : start + CHUNK])), axis=2))
     note.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, np.concatenate(found))
+    masks = np.concatenate(found)
+    np.save(path, masks)
     write_json(wanted, note)
-    return np.load(path)
+    return masks

@@ -7,7 +7,8 @@ import pandas as pd
 
 from cxr.evaluation.classification import confusion, measures_by_class, overall, roc_points
 from cxr.figures.pictures import Picture
-from cxr.figures.systems import confusion_pair, roc_curves
+from cxr.figures.report import Panel, roc_curves
+from cxr.figures.systems import confusion_pair
 from cxr.papers.registry import config_of, system_of
 from cxr.papers.run import Outcome, run_variant
 from cxr.systems.resunet_ensemble import MAJORITY, NAME, WEIGHTED, majority, member_chances, members
@@ -74,4 +75,4 @@ def with_and_without(workspace: Workspace, outcome: Outcome) -> dict[str, Outcom
 
 def roc_figure(tasks: dict[str, Members]) -> Picture:
     """Figure 10: a panel a task."""
-    return roc_curves({name: one.curves() for name, one in tasks.items()})
+    return roc_curves([Panel(name, one.curves()) for name, one in tasks.items()])

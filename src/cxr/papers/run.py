@@ -1,8 +1,7 @@
 """A system on a task: lungs, a training a fold, and what it says of the pictures that it never saw."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +30,6 @@ class Outcome:
     folders: dict[int, Path]  # by fold
     rows: np.ndarray  # int [N], of the task's pictures, those that were tested
     chances: np.ndarray  # [N x classes], out of fold
-    seconds_an_image: float
 
     @property
     def truth(self) -> np.ndarray:
@@ -55,13 +53,11 @@ class Outcome:
         return pd.DataFrame({"image_id": ids, "fold": self.folds, "true": names}).join(found)
 
 
-def run_own(
-    workspace: Workspace, name: str, task_name: str = "", change: Callable[[Task], Task] | None = None
-) -> Outcome:
-    """A system on a task of its paper, by default the first one. change: what to do to the task before."""
+def run_own(workspace: Workspace, name: str, task_name: str = "") -> Outcome:
+    """A system on a task of its paper, by default the first one."""
     c, task_name = config_of(workspace.profile, name), task_name or system_of(name).OWN[0]
     task = own_task(workspace, task_name, c.folds)
-    outcome = run_task(workspace, system_of(name), c, task, workspace.places.own_model, change=change)
+    outcome = run_task(workspace, system_of(name), c, task, workspace.places.own_model)
     write_csv(outcome.table, workspace.places.own_predictions(name, task_name))
     return outcome
 
@@ -74,7 +70,8 @@ def run_variant(
     task: Task,
     change: Callable[[Task], Task] | None = None,
 ) -> Outcome:
-    """A system with another config on a task of its paper; words: what its folders are called."""
+    """A system with another config on a task of its paper; words: what its folders are called; change: what to do to
+    the task once lungs are found."""
     plain = "".join(letter if letter.isalnum() else "_" for letter in words.lower())
 
     def place(system: str, task_name: str, fold: int) -> Path:
@@ -83,15 +80,14 @@ def run_variant(
     return run_task(workspace, system_of(name), config, task, place, change=change)
 
 
-def run_studies(workspace: Workspace, name: str, **changes: object) -> Outcome:
+def run_studies(workspace: Workspace, name: str) -> Outcome:
     """A system as a four-class study classifier on the spine's folds; writes the out-of-fold tables that the report and
     the comparison read."""
-    c = replace(config_of(workspace.profile, name), **changes)
 
     def place(system: str, _: str, fold: int) -> Path:
         return workspace.places.model(system, fold)
 
-    outcome = run_task(workspace, system_of(name), c, study_task(workspace), place)
+    outcome = run_task(workspace, system_of(name), config_of(workspace.profile, name), study_task(workspace), place)
     folder, ids = workspace.places.predictions(name), outcome.table["image_id"]
     scores = outcome.table[["image_id", *STUDY_CLASSES]]
     write_table(scores, folder / "out_of_fold_images.csv", IMAGE_SCORES)
@@ -112,14 +108,11 @@ def run_task(
     if c.lungs != WHOLE:
         task = with_lungs(workspace, system, c, task)
     task = change(task) if change else task
-    folders, rows, chances, seconds = {}, [], [], 0.0
+    folders, rows, chances = {}, [], []
     for fold in task.folds:
         training, validation, tested = task.parts(fold)
         folders[fold] = place(system.NAME, task.name, fold)
         system.train(Part(workspace, task, fold, folders[fold], training, validation, system.CODE), c)
-        began = time.perf_counter()
         chances.append(system.predict(folders[fold], c, tested, workspace.profile.prediction.half))
-        seconds += time.perf_counter() - began
         rows.append(np.flatnonzero(task.fold == fold))
-    together = np.concatenate(rows)
-    return Outcome(system, c, task, folders, together, np.concatenate(chances), seconds / max(1, len(together)))
+    return Outcome(system, c, task, folders, np.concatenate(rows), np.concatenate(chances))

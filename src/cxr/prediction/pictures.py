@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cxr.data.picture_batches import See, picture_loader
+from cxr.data.picture_batches import See, seen_pixels
 from cxr.data.tasks import Pictures
 from cxr.models.precision import best_device
 from cxr.prediction.half import autocast, ready
@@ -30,10 +30,11 @@ def load_network(folder: Path, build: Callable[[int], nn.Module]) -> nn.Module:
 
 def chances(network: nn.Module, pictures: Pictures, see: See, half: bool = False, batch: int = BATCH) -> np.ndarray:
     """Probabilities float32 [N x classes]. The network's batch norms are folded: it learns no more."""
-    device, classes = best_device(), 2 + int(pictures.targets.max(initial=0))
-    network, found = ready(network, device), []
-    for one in picture_loader(pictures, classes, see, batch, seed=0):
-        found.append(_ask(network, one["pixels"].to(device), half))
+    device, found = best_device(), []
+    network = ready(network, device)
+    for start in range(0, len(pictures), batch):
+        some = pictures.take(np.arange(start, min(start + batch, len(pictures))))
+        found.append(_ask(network, torch.from_numpy(seen_pixels(some, see)).to(device), half))
     return np.concatenate(found) if found else np.empty((0, 0), np.float32)
 
 

@@ -1,6 +1,5 @@
 """Train one classifier of a paper's system through the engine."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,10 +88,9 @@ def learn(part: Part, config: Config, course: Course, start: Start, name: str = 
     sources = [*start.sources, *part.task.sources]
 
     def train() -> tuple[dict[str, Tensor], dict]:
-        words = f"{name or folder.parent.name}, fold {part.fold}" if part.task.folds != [0] else name or part.task.name
         print(
-            f"{words}: {len(part.training)} pictures of {len(part.classes)} classes, "
-            f"{len(part.validation)} to validate on, {start.words}",
+            f"{folder.relative_to(part.workspace.places.root)}: {len(part.training)} pictures of "
+            f"{len(part.classes)} classes, {len(part.validation)} to validate on, {start.words}",
             flush=True,
         )
         torch.manual_seed(config.seed)
@@ -136,14 +134,13 @@ def digest_of(*parts: Pictures) -> str:
     return data_digest(*found)
 
 
-def plain_recipe(config: Config, epochs: int, **more: object) -> Recipe:
+def plain_recipe(config: Config, epochs: int, schedule: str = "constant", **more: object) -> Recipe:
     """One stage at one rate, until its end: no clock counts, since these systems are beside the competition's hours."""
     return Recipe(
         (Stage(epochs, config.lr),),
         config.seed,
         config.optimizer,
         config.weight_decay,
-        max_seconds=math.inf,
-        schedule=more.pop("schedule", "constant"),
+        schedule=schedule,
         **more,
     )
