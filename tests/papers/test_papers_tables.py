@@ -1,9 +1,13 @@
 """The tables and figures of each paper, from a small outcome."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.data.tasks import Pictures
+from cxr.faults import DataFault
 from cxr.figures.pictures import Picture
 from cxr.images.lungs import HEART, LEFT_LUNG, RIGHT_LUNG
 from cxr.papers import covid_cxnet, patch_vote, unet_hrnet
@@ -71,9 +75,24 @@ def test_paper_002(outcomes, monkeypatch):
     assert isinstance(patch_vote.anatomy_histograms(workspace, outcome), Picture)
     table = patch_vote.under_segmented(outcome)
     assert table["under-segmented"].sum() == 1, "the picture whose lungs failed"
+    failed = len(outcome.task.pictures) - 1
+    assert table["tested"].sum() - table["tested without"].sum() == (outcome.task.fold[failed] >= 0)
+    without = patch_vote.without_under_segmented(outcome.task)
+    assert np.flatnonzero(without.usable != outcome.task.usable).tolist() == [failed]
+    assert without.fold[failed] == -1 and not without.validation[failed]
     assert patch_vote.without_supine(workspace, outcome) == "no picture says its view"
     patches, of = patch_vote.patch_markers(outcome, 4)
     assert len(patches[patch_vote.INTER]) == len(of)
+
+
+def test_under_segmented_pictures_of_a_system_that_sees_them_whole(outcomes):
+    outcome = outcomes[1]["patch_vote"]
+    pictures = outcome.task.pictures
+    bare = replace(
+        outcome, task=outcome.task._replace(pictures=Pictures(pictures.images, pictures.targets, pictures.pixels))
+    )
+    with pytest.raises(DataFault, match="lungs=whole"):
+        patch_vote.under_segmented(bare)
 
 
 def test_paper_003(outcomes):

@@ -17,6 +17,7 @@ from cxr.data.text import without_text
 from cxr.evaluation.classification import overall, with_intervals
 from cxr.faults import DataFault
 from cxr.images.enhance import match_histogram
+from cxr.papers.patch_vote import without_under_segmented
 from cxr.papers.registry import SYSTEMS, config_of
 from cxr.papers.run import Outcome, run_own, run_variant
 from cxr.papers.tasks import own_task, study_task
@@ -137,11 +138,14 @@ def _of_covid_cxnet(workspace: Workspace) -> Iterator[tuple[str, Run]]:
 
 
 def _of_patch_vote(workspace: Workspace) -> Iterator[tuple[str, Run]]:
-    """Paper 002 alone: fewer patients, both ways, and COVID-Net's three classes (table XII)."""
+    """Paper 002 alone: fewer patients, both ways, COVID-Net's three classes (table XII), under-segmented pictures
+    left out (section V-F.3)."""
     words, c = "COVID-Net's classes", config_of(workspace.profile, PATCH)
     yield words, partial(_variant, workspace, PATCH, words, c, partial(own_task, workspace, "three"))
     for share in SHARES:
         yield from _smaller(workspace, PATCH, share, {"": {}, ", global": {"approach": "global"}})
+    words, plain = "under-segmented left out", partial(_plain, workspace, PATCH, "four")
+    yield words, partial(_variant, workspace, PATCH, words, c, plain, without_under_segmented)
 
 
 def one_histogram(task: Task) -> Task:

@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from cxr.data.tasks import Pictures, Task
 from cxr.evaluation.biomarkers import cardiothoracic_ratio, lung_intensity, marker_table
 from cxr.evaluation.classification import overall
+from cxr.faults import DataFault
 from cxr.figures.pictures import Picture
 from cxr.figures.systems import histograms
 from cxr.images.enhance import normalise_contrast
@@ -129,12 +131,42 @@ def anatomy_histograms(workspace: Workspace, outcome: Outcome, at_most: int = 24
     return histograms(panels)
 
 
+def is_under_segmented(pictures: Pictures) -> np.ndarray:
+    """Whether over a quarter of a picture's lungs is deformed, an estimate from the mask alone, or no lung was found:
+    bool [N] (section V-F.3)."""
+    masks = (pictures.mask(row) for row in range(len(pictures)))
+    return np.array([mask is None or deformed_share(mask) > UNDER_SEGMENTED for mask in masks], bool)
+
+
 def under_segmented(outcome: Outcome) -> pd.DataFrame:
-    """Section V-F.3: masks of which over a quarter is deformed, an estimate from the mask alone, by class."""
+    """By class: how many pictures are under-segmented, and the share of the tested ones that is found with them and
+    without them (section V-F.3). The network is the same: it has seen such pictures.
+
+    Raises DataFault where the system sees pictures whole.
+    """
     pictures, rows = outcome.task.pictures, {}
+    if pictures.masks is None:
+        raise DataFault(
+            "no picture has a lung mask, since lungs=whole: take lungs=masked to count under-segmented ones"
+        )
+    bad, hit = is_under_segmented(pictures), outcome.chances.argmax(1) == outcome.truth
     for number, name in enumerate(outcome.task.classes):
-        own = np.flatnonzero(pictures.targets == number)
-        masks = [pictures.mask(row) for row in own]
-        bad = sum(mask is None or deformed_share(mask) > UNDER_SEGMENTED for mask in masks)
-        rows[name] = {"pictures": len(own), "under-segmented": bad, "share": round(bad / max(1, len(own)), 3)}
-    return pd.DataFrame(rows).T.astype({"pictures": int, "under-segmented": int})
+        own, tested = pictures.targets == number, outcome.truth == number
+        good = tested & ~bad[outcome.rows]
+        rows[name] = {
+            "pictures": int(own.sum()),
+            "under-segmented": int(bad[own].sum()),
+            "share": round(bad[own].mean(), 3) if own.any() else np.nan,
+            "tested": int(tested.sum()),
+            "sensitivity": round(hit[tested].mean(), 3) if tested.any() else np.nan,
+            "tested without": int(good.sum()),
+            "sensitivity without": round(hit[good].mean(), 3) if good.any() else np.nan,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def without_under_segmented(task: Task) -> Task:
+    """The task without them: none is learned from, validated on or tested."""
+    good = ~is_under_segmented(task.pictures)
+    kept = {"usable": task.usable & good, "validation": task.validation & good}
+    return task._replace(fold=np.where(good, task.fold, -1), **kept)

@@ -75,7 +75,7 @@ DEMO = Profile(
     ),
     prediction=Prediction(half=False),
     # each paper's own networks at a fraction of its pixels; they start from random weights, so rates are higher
-    unet_hrnet=UnetHrnet(size=96, epochs=16, batch=4, folds=2, lungs_size=96, lungs_epochs=12),
+    unet_hrnet=UnetHrnet(size=96, epochs=16, batch=8, folds=2, lungs_size=96, lungs_epochs=12),
     covid_cxnet=CovidCxnet(
         size=96, epochs=8, more_epochs=10, second_epochs=8, base_epochs=10, lr=5e-4, lungs_size=96, lungs_epochs=12
     ),
