@@ -29,7 +29,7 @@ export PYTHONPATH := $(abspath src)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup all systems html kaggle rehearse ablations grid tensorboard test test-all fuzz kills lint bench peers lab clean FORCE
+.PHONY: help setup all systems html app kaggle rehearse ablations grid tensorboard test test-all fuzz kills lint bench peers lab clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -92,6 +92,10 @@ html: $(STAGES:%=$(RUNS)/%.ipynb) ## the executed notebooks as pages, in working
 	@$(PY) -m jupyter nbconvert --to html --log-level ERROR --output-dir "$(WORKING)/$(PROFILE)/html" \
 	  $(STAGES:%="$(RUNS)/%.ipynb") $(wildcard $(BESIDE:%=$(RUNS)/%.ipynb))
 	@echo "$(abspath $(WORKING))/$(PROFILE)/html"
+
+# a run that is there is served as it is; `make all` first where there is none
+app: $(INSTALLED) ## a web page on this machine: drop a radiograph, see what the models see (PORT=8000 HOST=127.0.0.1)
+	@$(CXR) serve --run "$(abspath $(WORKING))/$(PROFILE)" --port $(or $(PORT),8000) $(if $(HOST),--host "$(HOST)")
 
 kaggle: $(INSTALLED) ## what is uploaded to Kaggle, checked, in dist/kaggle; KAGGLE_USER=name (docs/kaggle.md)
 	@$(CXR) kaggle --profile "$(PROFILE)" --working "$(abspath $(WORKING))" --input "$(abspath $(INPUT))" \

@@ -24,8 +24,8 @@ LAYERS = [
     {"explain"},
     {"systems", "footprint"},
     {"papers"},
-    {"inputs", "submit", "summary", "report", "browse", "app", "train"},
-    {"ablations", "bench", "kaggle"},
+    {"inputs", "submit", "summary", "report", "browse", "train"},
+    {"ablations", "bench", "kaggle", "app"},
     {"__main__"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

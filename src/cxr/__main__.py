@@ -18,6 +18,8 @@ COMMANDS = {
     "baseline": ("cxr.baseline", "write the trivial submission that every model must beat"),
     "train": ("cxr.train", "train one model of a run, in several processes or some folds alone"),
     "submit": ("cxr.submit", "predict a test set and write the submission"),
+    "predict": ("cxr.app.predict", "ask a run's models about DICOM, PNG or JPEG files"),
+    "serve": ("cxr.app.serve", "serve a page and a JSON interface of a run's models"),
     "score": ("cxr.evaluation.score", "score a submission against a solution"),
     "compare": ("cxr.report.compare", "show what differs between two runs, and what that did to the scores"),
     "validate": ("cxr.submission_format", "list every fault of a submission"),

@@ -7,3 +7,7 @@ class DataFault(Exception):
     The command line prints it and exits with 1; notebooks show it; code that can go on without the faulty item catches
     it, lists it and goes on.
     """
+
+
+class TooLargeFault(DataFault):
+    """More pixels than a radiograph may have: refused before anything is decoded."""

@@ -63,7 +63,9 @@ def open_workspace(
     input_dir = last["input"] if input_dir is None else input_dir
     settings = load_profile(name, overrides)
     places = find_places(name, input_dir, working_dir, submissions_dir or last["submissions"])
-    write_json({"overrides": overrides, "input": input_dir, "submissions": str(places.submissions)}, places.record)
+    record = {"overrides": overrides, "input": input_dir, "submissions": str(places.submissions)}
+    if last != record:  # a finished run that is only looked at may lie where nothing can be written
+        write_json(record, places.record)
     return Workspace(settings, places, Clock(places.budget, settings.budget))
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from cxr.faults import DataFault
+from cxr.faults import DataFault, TooLargeFault
 from cxr.images.dicom import pixel_hash
 from cxr.images.jobs import Done, Job, lacked_memory
 from cxr.images.outputs import CacheWriter, remove_stale
@@ -70,11 +70,11 @@ def load_gray(path: str | Path) -> np.ndarray:
             warnings.simplefilter("ignore")  # Pillow's own, softer limit on sizes, and notes about odd metadata
             return _decode(file)
     except DataFault as fault:
-        raise DataFault(f"{path}: {fault}") from None
+        raise type(fault)(f"{path}: {fault}") from None
     except UnidentifiedImageError:
         raise DataFault(f"{path}: no {', '.join(FORMATS)}, or damaged at its start; give a picture of these") from None
     except Image.DecompressionBombError:
-        raise DataFault(f"{path}: {TOO_LARGE}") from None
+        raise TooLargeFault(f"{path}: {TOO_LARGE}") from None
     except FileNotFoundError:
         raise DataFault(f"{path}: no such file") from None
     except Exception as error:  # strange bytes make the decoders raise almost anything
@@ -86,7 +86,7 @@ def _decode(file: BinaryIO) -> np.ndarray:
     with Image.open(file, formats=FORMATS) as image:  # reads the header alone
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise DataFault(f"{width} x {height}: {TOO_LARGE}")
+            raise TooLargeFault(f"{width} x {height}: {TOO_LARGE}")
         turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
         deep = image.mode.startswith("I")  # 16-bit gray, by any name; 16-bit colour comes with 8 bits from Pillow
         pixels = (np.asarray(image) >> 8).astype(np.uint8) if deep else np.asarray(image.convert("L"))

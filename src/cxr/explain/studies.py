@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from cxr.data.lung_views import lung_of, see
+from cxr.data.lung_views import Lung, lung_of, see
 from cxr.evaluation.run_files import RunFiles
 from cxr.explain.cam import grad_cam
 from cxr.explain.chosen import Looked, choose
@@ -44,21 +45,45 @@ def study_heat(files: RunFiles, looked: Looked, method: Callable[..., np.ndarray
     if lacking:
         folder = files.places.model(STUDIES, lacking[0])
         raise DataFault(f"{folder}: the study classifier of this fold is not trained; run 09_classify_studies")
-    side, view = looked.pixels.shape[-1], settings_of(files.profile, STUDIES).lungs
+    view = settings_of(files.profile, STUDIES).lungs
     heat, found = np.zeros(looked.pixels.shape, np.float32), np.zeros(len(looked.images), int)
     for fold, rows in looked.images.groupby("fold").groups.items():
         classifier = StudyClassifier(files.places.model(STUDIES, fold))
         lungs = [lung_of(looked.lungs[row], files.profile.lungs) for row in rows]
-        seen = see(looked.images.loc[rows], empty_boxes(), looked.pixels[rows], lungs, view)
-        pixels = classifier.see(seen.images, seen.pixels)
-        scores = classifier.view(seen.images, seen.pixels, mirrored=False)
-        found[rows] = scores[list(STUDY_CLASSES)].to_numpy().argmax(1)
-        maps = method(classifier.model, pixels, found[rows])
-        s = classifier.settings
-        windows = [centre_window(row.height, row.width, s.size, s.resize) for row in seen.images.itertuples()]
-        maps = [around_centre(one, window) for one, window in zip(maps, windows, strict=True)]
-        heat[rows] = [back_to_frame(one, lung, view, side) for one, lung in zip(maps, lungs, strict=True)]
+        own = looked.images.loc[rows], looked.pixels[rows], lungs, view
+        found[rows] = scores_seen(classifier, *own).argmax(1)
+        heat[rows] = classifier_heat(classifier, *own, found[rows], method)
     return StudyHeat(heat, found)
+
+
+def scores_seen(
+    classifier: StudyClassifier, images: pd.DataFrame, pixels: np.ndarray, lungs: Sequence[Lung | None], view: str
+) -> np.ndarray:
+    """Probabilities [N x classes] of N pictures, each seen once by its view of the lungs."""
+    seen = see(images, empty_boxes(), pixels, lungs, view)
+    return classifier.view(seen.images, seen.pixels, mirrored=False)[list(STUDY_CLASSES)].to_numpy()
+
+
+def classifier_heat(
+    classifier: StudyClassifier,
+    images: pd.DataFrame,
+    pixels: np.ndarray,
+    lungs: Sequence[Lung | None],
+    view: str,
+    targets: np.ndarray,
+    method: Callable[..., np.ndarray] = grad_cam,
+) -> np.ndarray:
+    """What speaks for a class each in N pictures, float [N x S x S] in 0..1, in the frame of their pixels.
+
+    images: image_id, height, width; pixels: uint8 [N x S x S]; lungs, view: as of `data.lung_views.see`; method: as of
+    `study_heat`.
+    """
+    seen = see(images, empty_boxes(), pixels, lungs, view)
+    maps, s = method(classifier.model, classifier.see(seen.images, seen.pixels), targets), classifier.settings
+    windows = [centre_window(row.height, row.width, s.size, s.resize) for row in seen.images.itertuples()]
+    whole = [around_centre(one, window) for one, window in zip(maps, windows, strict=True)]
+    side = pixels.shape[-1]
+    return np.stack([back_to_frame(one, lung, view, side) for one, lung in zip(whole, lungs, strict=True)])
 
 
 class Heats(NamedTuple):

@@ -81,7 +81,7 @@ def _named(source: str | Path | bytes) -> Iterator[None]:
     try:
         yield
     except DataFault as fault:
-        raise DataFault(f"{'DICOM data' if isinstance(source, bytes) else source}: {fault}") from None
+        raise type(fault)(f"{'DICOM data' if isinstance(source, bytes) else source}: {fault}") from None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
-from cxr.faults import DataFault
+from cxr.faults import DataFault, TooLargeFault
 from cxr.images.elements import number_of, number_or_none, set_value, transfer_syntax_of
 
 # a chest radiograph has 4 to 20 million, a mammogram up to 30; more is damage or an attack. An eighth with 32 bits:
@@ -53,7 +53,8 @@ def _check_size(dataset: pydicom.Dataset) -> None:
     rows, columns = (int(number_of(dataset, keyword) or 0) for keyword in ("Rows", "Columns"))
     limit = MAX_PIXELS if (number_or_none(dataset, "BitsAllocated") or 0) <= 16 else MAX_PIXELS // 8
     if not 0 < rows * columns <= limit:
-        raise DataFault(f"{rows} x {columns} pixels; 1 to {limit // 10**6} megapixels are accepted")
+        fault = TooLargeFault if rows * columns > limit else DataFault
+        raise fault(f"{rows} x {columns} pixels; 1 to {limit // 10**6} megapixels are accepted")
     set_value(dataset, "Rows", rows)
     set_value(dataset, "Columns", columns)
 

@@ -46,8 +46,7 @@ def with_lungs(workspace: Workspace, system: System, c: Config, task: Task) -> T
 
 def segmenter_of(workspace: Workspace, system: System, c: Config) -> Path:
     """The run folder of a system's segmenter, trained if it is not yet."""
-    settings = system.lung_settings(c)
-    place = workspace.places.system_lungs(f"{system.NAME}_{settings.network}")
+    settings, place = system.lung_settings(c), segmenter_place(workspace, system, c)
     found = learn_lungs(workspace, settings, place)
     if isinstance(found, str):
         joint = f", {system.NAME}.lungs_structures=no" if settings.structures else ""
@@ -55,6 +54,11 @@ def segmenter_of(workspace: Workspace, system: System, c: Config) -> Path:
             f"{system.NAME}: {found}; put lung masks into the input, or take {system.NAME}.lungs=whole{joint}"
         )
     return place
+
+
+def segmenter_place(workspace: Workspace, system: System, c: Config) -> Path:
+    """Where that run folder is, trained or not."""
+    return workspace.places.system_lungs(f"{system.NAME}_{system.lung_settings(c).network}")
 
 
 def masks_of(workspace: Workspace, place: Path, task: Task) -> np.ndarray:

@@ -29,6 +29,10 @@ class LungFinder:
             self._known.update(zip(images["image_id"].iloc[new], map(self._lung, masks), strict=True))
         return [self._known[image_id] for image_id in images["image_id"]]
 
+    def forget(self) -> None:
+        """Let go of what it said: whoever asks about ever new images would gather masks without end."""
+        self._known.clear()
+
     def _lung(self, mask: np.ndarray) -> Lung | None:
         believed = not rejection(float(mask.mean()), self.settings.min_area, self.settings.max_area)
         return lung_of(mask, self.settings) if believed else None

@@ -4,10 +4,13 @@ Nothing of ultralytics is imported before `prepare` has set its environment: it 
 it reaches for the network.
 """
 
+import atexit
 import json
 import os
 import shutil
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -29,8 +32,11 @@ QUIET = {name: False for name in ("sync", "mlflow", "wandb", "comet", "clearml",
 
 
 def prepare(config_dir: Path) -> None:
-    """Environment, font and settings for a training without network. Call before anything imports ultralytics."""
-    config_dir.mkdir(parents=True, exist_ok=True)
+    """Environment, font and settings for a training without network. Call before anything imports ultralytics.
+
+    Where `config_dir` cannot be written, as in a run that is mounted read-only, a temporary folder takes its place.
+    """
+    config_dir = _writable(config_dir)
     os.environ.update(
         YOLO_OFFLINE="true",
         YOLO_AUTOINSTALL="false",
@@ -50,6 +56,17 @@ def prepare(config_dir: Path) -> None:
 
     if any(settings.get(name) for name in QUIET):
         settings.update(QUIET)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, made if need be, or one in the place of it that ends with this process."""
+    with suppress(OSError):  # read-only, or somebody else's
+        folder.mkdir(parents=True, exist_ok=True)
+    if os.access(folder, os.W_OK):
+        return folder
+    other = Path(tempfile.mkdtemp(prefix="cxr-ultralytics-"))
+    atexit.register(shutil.rmtree, other, ignore_errors=True)
+    return other
 
 
 def train_yolo(

@@ -49,6 +49,7 @@ class Competition:
         self.folders = {name: _folds(workspace, name) for name in (*known, *CLASSIFIERS)}
         self.members, self.lungs = foreign_members(workspace, tests), LungFinder(workspace)
         self.constants = read_constants(workspace.places.blend, members=bool(self.members))
+        self.all_detectors = known
         self.detectors = [name for name in known if self.constants.box_weights.get(name, 1.0) > 0]
         self.classifiers = [name for name in CLASSIFIERS if self.constants.class_weights.get(name, 1.0) > 0]
         self._loaded: dict[tuple[str, int], Model] = {}
@@ -59,16 +60,26 @@ class Competition:
 
     def order_of_work(self, seconds: dict[str, float]) -> list[Level]:
         """seconds: what an image of each model takes, where measured."""
-        names = (*self.detectors, *self.classifiers)
-        mirrored = [name for name in names if sees_mirror_images(self.folders[name][0])]
-        return order_of_work(self.detectors, self.classifiers, self.profile.folds.count, mirrored, seconds)
+        return self._order(self.detectors, self.classifiers, seconds)
+
+    def all_passes(self, name: str | None = None) -> list[Pass]:
+        """Everything that stage 11 asks where time allows; with a name, everything that this model can be asked, even
+        one that counts for nothing in the blend."""
+        detectors, classifiers = self.detectors, self.classifiers
+        if name is not None:
+            detectors, classifiers = ([name], []) if name in self.all_detectors else ([], [name])
+        return [one for level in self._order(detectors, classifiers, {}) for one in level.passes]
+
+    def _order(self, detectors: Sequence[str], classifiers: Sequence[str], seconds: dict[str, float]) -> list[Level]:
+        mirrored = [name for name in (*detectors, *classifiers) if sees_mirror_images(self.folders[name][0])]
+        return order_of_work(detectors, classifiers, self.profile.folds.count, mirrored, seconds)
 
     def run(self, one: Pass, images: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
         """BOXES or IMAGE_SCORES of one network. images: image_id, height, width; pixels: uint8 [N x S x S]."""
         model, view = self._model(one), settings_of(self.profile, one.model).lungs
         lungs = self.lungs.find(images, pixels) if view != WHOLE else [None] * len(images)
         seen = see(images, empty_boxes(), pixels, lungs, view)
-        if one.model in self.detectors:
+        if one.model in self.all_detectors:
             return seen.back(model.predict(seen.images, seen.pixels, one.mirrored))
         return model.view(seen.images, seen.pixels, one.mirrored)
 
@@ -93,22 +104,27 @@ class Competition:
         images: image_id, study_id, height, width, all images of a study. Returns a BOXES table, probabilities by
         image_id, STUDY_SCORES.
         """
-        boxes, scores = {}, {}
-        # maps were fitted to what one model says, so they come before folds are fused or averaged
-        for name in self.detectors:
-            folds = [fuse_views(views, images) for views in _views(results, name)]
-            found = [calibrate_boxes(table, name, self.constants) for table in folds]
-            if found:
-                boxes[name] = fuse_folds(found, images, self.profile.fusion)
-        for name in self.classifiers:
-            folds = [mean_of_views(views) for views in _views(results, name)]
-            found = [calibrate_scores(table, name, self.constants) for table in folds]
-            scores[name] = average_folds(found)
+        there = {one.model for one in results}
+        boxes = {name: self.boxes_of(name, images, results) for name in self.detectors if name in there}
+        scores = {name: self.scores_of(name, results) for name in self.classifiers}
         for member in self.members:
             kind, calibrate = (boxes, calibrate_boxes) if member.is_detector else (scores, calibrate_scores)
             kind[member.name] = calibrate(member.on(images), member.name, self.constants)
         weights = {name: weight for name, weight in self.constants.box_weights.items() if name in boxes}
         return combine(images, boxes, scores, replace(self.constants, box_weights=weights), calibrated=True)
+
+    # maps were fitted to what one model says, so they come before folds are fused or averaged
+    def boxes_of(self, name: str, images: pd.DataFrame, results: Results) -> pd.DataFrame:
+        """BOXES of one detector: its views and folds fused, its scores calibrated."""
+        folds = [fuse_views(views, images) for views in _views(results, name)]
+        return fuse_folds(
+            [calibrate_boxes(table, name, self.constants) for table in folds], images, self.profile.fusion
+        )
+
+    def scores_of(self, name: str, results: Results) -> pd.DataFrame:
+        """IMAGE_SCORES of one classifier: the mean of its folds, calibrated."""
+        folds = [mean_of_views(views) for views in _views(results, name)]
+        return average_folds([calibrate_scores(table, name, self.constants) for table in folds])
 
 
 def foreign_members(workspace: Workspace, tests: pd.DataFrame) -> list[Member]:
