@@ -11,11 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.__main__ import main as command_line
 from cxr.ablations import command as ablations
+from cxr.app.models import Models
 from cxr.data.lung_views import lung_of
 from cxr.data.prepare import annotate_and_fold, choose_images, convert_training, load_training
 from cxr.data.siim import labelled_images
@@ -27,7 +30,7 @@ from cxr.explain.studies import study_heat, study_heats
 from cxr.faults import DataFault
 from cxr.inputs import has_files, look_at_inputs
 from cxr.kaggle.weights import model_folders
-from cxr.labels import STUDY_CLASSES
+from cxr.labels import STUDY_CLASSES, parse_prediction_string
 from cxr.phantom.datasets import make_phantom
 from cxr.prediction.segment import segment_training
 from cxr.profiles import Study
@@ -46,6 +49,7 @@ from cxr.systems.competition import (
 from cxr.training.pretraining import pretrain_nih, pretrain_rsna
 from cxr.training.segmentation import train_lungs
 from cxr.workspace import open_run_folder, open_workspace, write_json
+from made_server import serving, upload
 
 TINY = (
     "images.cache_size=96 images.png=no yolo.size=64 yolo.epochs=1 yolo.batch=4 study.size=64 study.epochs=1 "
@@ -229,6 +233,60 @@ def test_submit_works_from_the_run_folder_alone(good, tmp_path):
     workspace, _ = good
     submit(open_run_folder(workspace.places.root), workspace.competition, tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_bytes() == workspace.places.submission.read_bytes()
+
+
+def test_a_run_that_is_looked_at_is_not_written(good):
+    places = good[0].places
+    before = places.record.stat().st_mtime_ns
+    open_run_folder(places.root)
+    assert places.record.stat().st_mtime_ns == before
+
+
+def test_the_server_says_what_the_submission_says(good):
+    workspace, _ = good
+    files = sorted((workspace.competition / "test").glob("*/*/*.dcm"))
+    with serving(Models(open_run_folder(workspace.places.root))) as client:
+        answer = client.post("/predict", files=[upload(path.read_bytes(), path.name) for path in files])
+        heat = client.get(f"/heat/{answer.json()['files'][0]['token']}")
+    rows = read_submission(workspace.places.submission).set_index("id")["PredictionString"]
+    for path, one in zip(files, answer.json()["files"], strict=True):
+        told = list(one["submission"].values())
+        for text, row in zip(told, (f"{path.parts[-3]}_study", f"{path.stem}_image"), strict=True):
+            ours, theirs = parse_prediction_string(text), parse_prediction_string(rows[row])
+            assert [group.label for group in ours] == [group.label for group in theirs]
+            assert np.allclose([group[1] for group in ours], [group[1] for group in theirs], atol=2e-3), row
+            assert np.allclose([group[2:] for group in ours], [group[2:] for group in theirs], atol=1), row
+    assert heat.headers["content-type"] == "image/png"
+
+
+def test_every_model_answers_alone_and_an_unfinished_run_says_what_is_missing(good, tmp_path):
+    models = Models(open_run_folder(good[0].places.root))
+    images, pixels = load_training(good[0])[0].iloc[:3], np.asarray(load_training(good[0])[2][:3])
+    assert models.names == ["fused", "yolo", "faster_rcnn", "studies"]
+    for name, answer in models.predict(images, pixels, models.names).items():
+        assert (answer.boxes is not None) == (name != "studies") and (answer.studies is not None) == (
+            name in ("fused", "studies")
+        )
+    assert models.lungs(pixels[0]) is None, "stage 06 was left out"
+    with pytest.raises(DataFault, match="no heat of 'yolo'"):
+        models.heat(images[:1], pixels[:1], "yolo", "typical")
+    with pytest.raises(DataFault, match="no run there"):
+        open_run_folder(tmp_path)
+
+
+def test_predict_writes_a_table_rows_and_overlays(good, tmp_path, capsys):
+    root, files = good[0].places.root, sorted((good[0].competition / "test").glob("*/*/*.dcm"))[:2]
+    bad = tmp_path / "bad.dcm"
+    bad.write_bytes(b"no radiograph")
+    out, overlays = tmp_path / "rows.csv", tmp_path / "overlays"
+    more = ["--run", str(root), "--out", str(out), "--overlay", str(overlays), "--threshold", "0"]
+    assert command_line(["predict", *map(str, files), str(bad), *more]) == 0
+    said = capsys.readouterr().out
+    assert "bad.dcm: neither DICOM nor PNG nor JPEG" in said and "not for diagnosis" in said
+    assert {f"{path.stem}_image" for path in files} <= set(read_submission(out)["id"])
+    shown = cv2.imread(str(overlays / f"{files[0].stem}.png")).astype(int)
+    assert ((shown[..., 2] - shown[..., 0]) > 150).any(), "amber boxes are drawn"
+    assert command_line(["predict", str(bad), str(tmp_path / "absent.png"), "--run", str(root)]) == 1
 
 
 @pytest.mark.slow

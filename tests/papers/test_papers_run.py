@@ -1,9 +1,12 @@
 """From a run's tables to the comparison, with small networks; what cannot go on says so in a line."""
 
+from copy import copy
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.data.prepare import load_training
 from cxr.data.tasks import STUDIES
 from cxr.faults import DataFault
 from cxr.labels import STUDY_CLASSES
@@ -12,6 +15,7 @@ from cxr.papers.registry import SYSTEMS, config_of, system_of
 from cxr.papers.run import run_own, run_studies
 from cxr.papers.show import shown_heat
 from cxr.papers.tasks import own_task, study_task
+from cxr.papers.unseen import Unseen, is_trained
 from cxr.papers.words import conclusion
 from cxr.tables import read_csv
 from cxr.workspace import write_json
@@ -66,6 +70,28 @@ def test_all_stand_in_one_table(run, compared):
     assert gains["system"].tolist() == ["unet_hrnet", "patch_vote"] and (gains["low"] <= gains["high"]).all()
     words = conclusion(compared, True, gains)
     assert "synthetic" in words and "study AP" in words
+
+
+def test_a_system_is_asked_about_pictures_of_no_table(run, compared):
+    """Out of fold is one fold's word; unseen pictures get the mean of all folds, each of which gives that word."""
+    images, _, pixels = load_training(run)
+    system = Unseen(run, "unet_hrnet")
+    table = system.predict(images, np.asarray(pixels))
+    assert np.allclose(table[list(STUDY_CLASSES)].sum(axis=1), 1, atol=1e-4)
+    alone = copy(system)
+    alone.folders = system.folders[:1]
+    known = read_csv(run.places.predictions("unet_hrnet") / "out_of_fold_images.csv").set_index("image_id")
+    tested = (images["fold"] == 0).to_numpy()
+    first = alone.predict(images[tested], np.asarray(pixels)[tested]).set_index("image_id")
+    assert np.allclose(first, known.loc[first.index, first.columns], atol=1e-4)
+    heat = system.heat(images[:2], np.asarray(pixels[:2]), np.array([1, 1]))
+    assert heat.shape == pixels[:2].shape and heat.min() >= 0 and heat.max() <= 1
+
+
+def test_a_system_that_is_not_trained_says_how(run):
+    assert not is_trained(run, "covid_cxnet")
+    with pytest.raises(DataFault, match="make systems"):
+        Unseen(run, "covid_cxnet")
 
 
 def test_the_conclusion_follows_the_intervals():

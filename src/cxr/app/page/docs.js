@@ -46,7 +46,8 @@ function typeOf(schema) {
 
 function answerOf(one) {
   const schema = one.content?.["application/json"]?.schema;
-  return [one.description, schema && typeOf(schema)].filter(Boolean).join(": ");
+  if (!schema || !one.content) return one.description === "Successful Response" ? "the file" : one.description;
+  return one.description === "Successful Response" ? typeOf(schema) : `${one.description}: ${typeOf(schema)}`;
 }
 
 function table(head, rows) {

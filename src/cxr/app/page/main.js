@@ -6,15 +6,17 @@ import { drawBars, drawFacts, drawTable, fillSelect, titleCase } from "./results
 import { Viewer } from "./viewer.js";
 
 const $ = (id) => document.getElementById(id);
+const CLASSES = ["negative", "typical", "indeterminate", "atypical"];
 const FUSED = "fused", TOGETHER = 16; // files of a request, as the server's limit is
 const viewer = new Viewer($("view"));
 const entries = []; // { file, name, answer, error, image, lungs, heat }
-let models = [], current = null, secondsEach = 0.8, jobs = 0;
+let models = [], current = null, secondsEach = 0.8, jobs = 0, classChosen = false;
 
 start();
 
 async function start() {
   listen();
+  fillSelect($("heat-of"), CLASSES.map((name) => ({ name, title: name })));
   try {
     const health = await (await get("/health")).json();
     models = health.models;
@@ -153,10 +155,8 @@ function drawAnswer() {
   $("none").textContent = none === null ? "" : `no opacity at all: ${none.toFixed(3)}`;
   drawBars($("study"), study);
   drawFacts($("facts"), current.answer);
-  if (study && !$("heat-of").options.length) {
-    fillSelect($("heat-of"), Object.keys(study).map((name) => ({ name, title: name })));
-    $("heat-of").value = Object.entries(study).sort((a, b) => b[1] - a[1])[0][0];
-  }
+  // until somebody chooses a class, the heat is that of the likeliest
+  if (study && !classChosen) $("heat-of").value = CLASSES.reduce((most, name) => (study[name] > study[most] ? name : most));
   const words = boxes.map((box) => `opacity ${box.score.toFixed(2)}`).join(", ") || "no box";
   $("view").setAttribute("aria-label", `${current.name}: ${words}`);
   for (const id of ["save-png", "save-csv", "save-json"]) $(id).disabled = false;
@@ -282,6 +282,7 @@ function listen() {
   };
   $("least").addEventListener("input", () => { $("least-value").textContent = Number($("least").value).toFixed(2); drawAnswer(); });
   for (const id of ["boxes-by", "study-by"]) $(id).addEventListener("change", switchModel);
+  $("heat-of").addEventListener("change", () => { classChosen = true; });
   for (const id of ["show-boxes", "show-lungs", "show-heat", "heat-of"]) $(id).addEventListener("change", drawAnswer);
   $("save-png").addEventListener("click", savePicture);
   $("save-csv").addEventListener("click", saveRows);
