@@ -29,7 +29,7 @@ export PYTHONPATH := $(abspath src)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help setup all systems html app kaggle rehearse ablations grid tensorboard test test-all fuzz kills lint bench peers lab clean FORCE
+.PHONY: help setup all systems html app kaggle rehearse ablations grid tensorboard test test-all fuzz kills container lint bench peers lab clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -128,6 +128,8 @@ fuzz: $(INSTALLED) ## 20 000 damaged DICOM files (COUNT=20000): each ends as an 
 	@$(PY) tests/images/fuzz.py --count $(or $(COUNT),20000) --seed $(or $(SEED),0)
 kills: $(INSTALLED) ## kill -9 a small run at 30 random moments (COUNT=30): the same submission must come out
 	@$(PY) tests/kills.py --count $(or $(COUNT),30) --seed $(or $(SEED),0)
+container: $(INSTALLED) ## the Dockerfile's steps in a Debian of their own, without a container engine (as root; debootstrap)
+	@$(PY) tests/container.py --run "$(abspath $(WORKING))/$(PROFILE)"
 lint: $(INSTALLED) ## ruff: rules and format
 	$(PY) -m ruff check src tests docs
 	$(PY) -m ruff format --check src tests docs

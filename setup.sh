@@ -1,8 +1,8 @@
 #!/bin/sh
-# Make the environment: PYTHON makes VENV, then requirements.txt, each version held by requirements.lock.
+# Make the environment: PYTHON makes VENV, then REQUIREMENTS (requirements.txt), each version held by requirements.lock.
 # uv where it is installed (25-40 s), else pip (90 s and more).
 set -eu
-requirements="-r requirements.txt -c requirements.lock"
+requirements="-r ${REQUIREMENTS:-requirements.txt} -c requirements.lock"
 headless=$(grep '^opencv-python-headless==' requirements.lock)
 
 "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || {

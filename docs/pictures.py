@@ -1,5 +1,7 @@
 """The README's pictures: `.venv/bin/python docs/pictures.py` after a `make all` on the phantom (never on real data)."""
 
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,9 +67,39 @@ def predictions(folder: Path) -> Picture:
     return predictions_beside_truth(images.iloc[rows], np.asarray(pixels[rows]), truth, found, titles, at_most=2)
 
 
+def page(folder: Path) -> None:
+    """The web page with a phantom, wide and as a phone has it: a server of the run, and an installed Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    server = subprocess.Popen(
+        [sys.executable, "-m", "cxr", "serve", "--run", str(folder), "--port", "8011"],
+        text=True,
+        stdout=subprocess.PIPE,
+    )
+    wide = {"viewport": {"width": 1280, "height": 900}}
+    phone = {"viewport": {"width": 390, "height": 1000}, "color_scheme": "dark", "is_mobile": True, "has_touch": True}
+    try:
+        while "open http" not in (line := server.stdout.readline()):
+            print(line, end="")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            for name, kind, layer in (("page", wide, "#show-lungs"), ("page_phone", phone, "#show-heat")):
+                one = browser.new_context(**kind).new_page()
+                one.goto("http://localhost:8011")
+                one.click("[data-example=typical]")
+                one.wait_for_selector("#save-csv:enabled")
+                one.check(layer)
+                one.wait_for_timeout(3000)
+                one.evaluate("scrollTo(0, 0)")
+                one.screenshot(path=IMAGES / f"{name}.png")
+            browser.close()
+    finally:
+        server.terminate()
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     pipeline().savefig(IMAGES / "pipeline.png", dpi=110)
-    predictions(Path(sys.argv[1] if len(sys.argv) > 1 else "working/demo")).savefig(
-        IMAGES / "phantom_predictions.png", dpi=75
-    )
+    run = Path(sys.argv[1] if len(sys.argv) > 1 else "working/demo")
+    predictions(run).savefig(IMAGES / "phantom_predictions.png", dpi=75)
+    page(run)

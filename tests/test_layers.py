@@ -25,7 +25,8 @@ LAYERS = [
     {"systems", "footprint"},
     {"papers"},
     {"inputs", "submit", "summary", "report", "browse", "train"},
-    {"ablations", "bench", "kaggle", "app"},
+    {"app"},
+    {"ablations", "bench", "kaggle"},
     {"__main__"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

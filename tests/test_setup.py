@@ -26,6 +26,13 @@ def test_the_lock_agrees_with_the_requirements():
     assert {name: lock.get(name) for name in pins(REQUIREMENTS)} == pins(REQUIREMENTS)
 
 
+def test_the_container_installs_what_the_lock_holds():
+    """`requirements-app.txt` names packages alone, so that a version stands in one place."""
+    lines = (REPOSITORY / "requirements-app.txt").read_text().splitlines()
+    names = [line.partition("#")[0].strip() for line in lines if not line.startswith("#")]
+    assert names and set(names) <= set(pins((REPOSITORY / "requirements.lock").read_text()))
+
+
 @pytest.mark.parametrize(("name", "wanted"), sorted(pins(REQUIREMENTS).items()))
 def test_the_environment_holds_what_is_required(name, wanted):
     assert version(name) == wanted

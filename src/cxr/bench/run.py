@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-PARTS = ("pixels", "growth", "samples", "networks", "inference", "metric", "fusion", "lungs", "submission")
+PARTS = ("pixels", "growth", "samples", "networks", "inference", "metric", "fusion", "lungs", "submission", "page")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run_part(part: str, args: argparse.Namespace) -> None:
     module = importlib.import_module(f"cxr.bench.{part}")
     if part == "pixels":
         module.main(args.repeats, args.peers)
-    elif part in ("submission", "inference"):
+    elif part in ("submission", "inference", "page"):
         module.main(args.repeats, args.run)
     else:
         module.main(args.repeats)
