@@ -9,11 +9,10 @@ import cv2
 import httpx
 import numpy as np
 import pandas as pd
-import uvicorn
 
 from cxr.app.limits import Limits
 from cxr.app.models import FUSED, Answer, Models
-from cxr.app.serve import listen
+from cxr.app.serve import listen, server_of
 from cxr.app.server import create_app
 from cxr.labels import STUDY_CLASSES
 from cxr.phantom.dicoms import write_dicom
@@ -70,7 +69,7 @@ def serving(models=None, limits=None):
     """A client of a server that listens on a free port."""
     listening = listen("127.0.0.1", 0)
     app = create_app(models or TellingModels(), limits or Limits())
-    server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning"))
+    server = server_of(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     base = f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -170,6 +170,18 @@ def test_a_busy_server_says_so():
     assert states == {200, 503} and all("error" in answer.json() for answer in answers if answer.status_code == 503)
 
 
+def test_a_fault_of_ours_is_told_without_its_words(capfd, caplog):
+    class Broken(TellingModels):
+        def predict(self, images, pixels, names):
+            raise ValueError(f"of {PATIENT}")
+
+    with serving(Broken()) as client:
+        answer = client.post("/predict", files=[upload(png(9))])
+    assert answer.status_code == 500 and answer.json() == {"error": "unexpected ValueError; please report it"}
+    said = capfd.readouterr()
+    assert PATIENT not in said.out + said.err + caplog.text and "unexpected ValueError" in caplog.text
+
+
 def test_200_requests_of_8_clients(client):
     """None is lost, none is mixed up: name and score of each answer follow from what was sent."""
 

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Load the models, ask them once, and serve until interrupted."""
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401  asked for here, so that its absence is a line and no traceback
 
         from cxr.app.server import create_app
     except ImportError as error:
@@ -52,10 +52,17 @@ def main(args: argparse.Namespace) -> int:
     port = listening.getsockname()[1]
     ready = f"{len(models.names)} models of {args.run} in {time.perf_counter() - start:.1f} s"
     print(f"{ready}; open http://{'localhost' if is_local else args.host}:{port} (interrupt to end)", flush=True)
-    # no access log: it would tell who looked at what
-    settings = {"access_log": False, "log_level": "warning", "limit_concurrency": CONNECTIONS, "server_header": False}
-    uvicorn.Server(uvicorn.Config(app, **settings)).run(sockets=[listening])
+    server_of(app).run(sockets=[listening])
     return 0
+
+
+def server_of(app):
+    """The server of an application. It logs neither who looked at what nor tracebacks, whose words may quote a header;
+    what is worth a line the application logs itself."""
+    import uvicorn
+
+    quiet = {"access_log": False, "log_level": "critical", "server_header": False}
+    return uvicorn.Server(uvicorn.Config(app, limit_concurrency=CONNECTIONS, **quiet))
 
 
 def listen(host: str, port: int) -> socket.socket:
