@@ -89,7 +89,7 @@ def page(folder: Path) -> None:
                 one.click("[data-example=typical]")
                 one.wait_for_selector("#save-csv:enabled")
                 one.check(layer)
-                one.wait_for_timeout(3000)
+                one.wait_for_timeout(8000)
                 one.evaluate("scrollTo(0, 0)")
                 one.screenshot(path=IMAGES / f"{name}.png")
             browser.close()

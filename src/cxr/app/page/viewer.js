@@ -33,6 +33,7 @@ export class Viewer {
     this.grey = grey;
     this.marks.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.marks.setAttribute("preserveAspectRatio", "none");
+    this.view.style.setProperty("--shape", `${width} / ${height}`); // of the view on a narrow screen
     this.stage.hidden = false;
     this.empty.hidden = true;
     this.fit();
