@@ -31,6 +31,7 @@ PASSED = (
     "http_proxy",
     "https_proxy",
 )
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as engines set it
 NOT_TRIED = (
     "the base image itself and its Python, a container engine's network, volumes and health states, the image's size, "
     "CPU builds of torch from PyTorch's index"
@@ -84,7 +85,7 @@ class Box:
             root,
             "/",
             "root",
-            {"PATH": "/usr/local/bin:/usr/bin:/bin"},
+            {"PATH": PATH},
         )
 
     def command(self, words: list[str]) -> list[str]:
