@@ -120,9 +120,10 @@ async function open(entry) {
   try {
     entry.image ??= await load(`/pictures/${entry.answer.token}`);
   } catch (error) {
-    if (error.status !== 404) return say(error.message);
+    if (error.status !== 404 || entry.gone) return say(error.message);
     entry.gone = true;
-    return ask([entry], spine());
+    await ask([entry], spine());
+    return entry.gone ? undefined : open(entry);
   }
   if (current !== entry) return;
   viewer.show(entry.image, entry.answer.width, entry.answer.height);
@@ -163,18 +164,27 @@ function drawAnswer() {
   drawLayers();
 }
 
+// a slider asks for the layers at every step: what is under way is not asked for again
+const underWay = new Map();
+
+function once(path, ask) {
+  if (!underWay.has(path)) underWay.set(path, ask(path).finally(() => underWay.delete(path)));
+  return underWay.get(path);
+}
+
 async function drawLayers() {
   const entry = current, notes = [], model = $("study-by").value, label = $("heat-of").value;
   try {
     if ($("show-lungs").checked) {
-      entry.lungs ??= await (await get(`/lungs/${entry.answer.token}`)).json();
+      entry.lungs ??= await once(`/lungs/${entry.answer.token}`, async (path) => (await get(path)).json());
       if (entry.lungs.reason) notes.push(`the lung mask is not believed: ${entry.lungs.reason}`);
     }
     if ($("show-heat").checked && label) {
       const key = `${model} ${label}`;
       if (!entry.heat[key]) {
         $("layer-note").textContent = "asking for the heat ...";
-        entry.heat[key] = await load(`/heat/${entry.answer.token}?model=${encodeURIComponent(model)}&label=${encodeURIComponent(label)}`);
+        const path = `/heat/${entry.answer.token}?model=${encodeURIComponent(model)}&label=${encodeURIComponent(label)}`;
+        entry.heat[key] = await once(path, load);
       }
       notes.push(`Grad-CAM of ${label}, each picture by its own maximum`);
     }
