@@ -31,6 +31,7 @@ from cxr.faults import DataFault
 from cxr.inputs import has_files, look_at_inputs
 from cxr.kaggle.weights import model_folders
 from cxr.labels import STUDY_CLASSES, parse_prediction_string
+from cxr.papers.run import run_studies
 from cxr.phantom.datasets import make_phantom
 from cxr.prediction.segment import segment_training
 from cxr.profiles import Study
@@ -272,6 +273,20 @@ def test_every_model_answers_alone_and_an_unfinished_run_says_what_is_missing(go
         models.heat(images[:1], pixels[:1], "yolo", "typical")
     with pytest.raises(DataFault, match="no run there"):
         open_run_folder(tmp_path)
+
+
+def test_a_further_system_is_offered_once_it_is_trained(good, tmp_path):
+    shutil.copytree(good[0].places.root, tmp_path / "w" / "demo")
+    small = "unet_hrnet.network=squeezenet1_1 unet_hrnet.size=32 unet_hrnet.epochs=1 unet_hrnet.lungs=whole"
+    arguments = (str(good[0].places.input), str(tmp_path / "w"), str(tmp_path / "s"))
+    workspace = open_workspace("demo", f"{TINY} {small}", *arguments)
+    run_studies(workspace, "unet_hrnet")
+    models = Models(workspace)
+    images, pixels = load_training(workspace)[0].iloc[:2], np.asarray(load_training(workspace)[2][:2])
+    assert models.names[-1] == "unet_hrnet" and models.title("unet_hrnet") == "U-Net + HRNet"
+    studies = models.predict(images, pixels, ["unet_hrnet"])["unet_hrnet"].studies
+    assert np.allclose(studies[list(STUDY_CLASSES)].sum(axis=1), 1, atol=1e-4)
+    assert models.heat(images[:1], pixels[:1], "unet_hrnet", "typical").shape == pixels[0].shape
 
 
 def test_predict_writes_a_table_rows_and_overlays(good, tmp_path, capsys):

@@ -14,7 +14,8 @@ from cxr.kaggle.wheels import NEVER, read_pins
 IMAGE = read_pins(REPOSITORY / "requirements-kaggle.txt")
 WHEELS = read_pins(REPOSITORY / "requirements-wheels.txt")
 LOCK = read_pins(REPOSITORY / "requirements.lock")
-# the web page, benches, the browser of studies, clusters and TensorBoard are for home; no notebook of the bundle imports them
+# the web page, benches, the browser of studies, clusters and TensorBoard are for home: no notebook of the bundle
+# imports them
 AT_HOME = ("app/", "bench/", "browse/", "images/cluster.py", "kaggle/rehearsal/", "report/tensorboard.py")
 # named by lightning's metadata, never imported by it
 NOT_IMPORTED = {"pytorch-lightning"}
