@@ -58,7 +58,7 @@ def test_it_can_learn_a_batch_by_heart(name, tmp_path):
     """As many epochs as that takes; what it learned from is what it is asked."""
     one = {"network": "mobilenet_v2"}
     many = {
-        "unet_hrnet": {"epochs": 30, "lr": 0.03, "augmentation": "patch_vote", **one},
+        "unet_hrnet": {"epochs": 30, "lr": 0.01, "augmentation": "patch_vote", **one},
         "covid_cxnet": {"epochs": 20, "lr": 1e-3, "smoothing": 0.0, "hidden": 0, **one},
         "patch_vote": {
             "epochs": 12,
@@ -68,7 +68,7 @@ def test_it_can_learn_a_batch_by_heart(name, tmp_path):
             "votes": 30,
             "network": "resnet18",
         },
-        "resunet_ensemble": {"step_epochs": 20, "lr": 1e-3, "patience": 40, "networks": "mobilenet_v2", "hidden": "8"},
+        "resunet_ensemble": {"step_epochs": 20, "lr": 3e-3, "patience": 80, "networks": "mobilenet_v2", "hidden": "32"},
     }[name]
     system, c, folder, task = learned(tmp_path, name, "two", by_heart=True, **many)
     training = task.parts(0)[0]
