@@ -1,5 +1,9 @@
 """PNGs and caches: whole or not there, exact, and small."""
 
+import os
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -59,3 +63,17 @@ def test_a_cache_of_many_rows_reads_like_any_npy(tmp_path):
         for row in rows:
             cache.append(row)
     assert np.array_equal(np.load(tmp_path / "cache.npy", mmap_mode="r"), rows)
+
+
+def test_what_a_killed_process_left_goes_though_nobody_has_asked_how_it_ended(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    theirs = partial_path(tmp_path / "a.png").name.removesuffix(f"{os.getpid()}.part")
+    left = tmp_path / f"{theirs}{process.pid}.part"
+    left.write_bytes(b"half")
+    remove_stale(tmp_path)
+    assert left.exists(), "its process runs"
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and still in the table of processes
+    remove_stale(tmp_path)
+    assert not left.exists()
+    process.wait()
