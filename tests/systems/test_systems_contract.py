@@ -68,7 +68,7 @@ def test_it_can_learn_a_batch_by_heart(name, tmp_path):
             "votes": 30,
             "network": "resnet18",
         },
-        "resunet_ensemble": {"step_epochs": 20, "lr": 3e-3, "patience": 80, "networks": "mobilenet_v2", "hidden": "32"},
+        "resunet_ensemble": {"step_epochs": 30, "lr": 1e-3, "patience": 80, "networks": "mobilenet_v2", "hidden": "32"},
     }[name]
     system, c, folder, task = learned(tmp_path, name, "two", by_heart=True, **many)
     training = task.parts(0)[0]
