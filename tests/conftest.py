@@ -20,8 +20,8 @@ os.environ.update(
     PYTHONDONTWRITEBYTECODE="1",
 )
 
-# torch 2.10's kernels for AVX2 write beyond narrow tensors (4 channels, as tests have them): trainings crash, or learn
-# wrongly; older kernels do not. Processors with AVX-512 take others. Before torch is imported, by this or any process
+# on a processor with AVX2 alone torch 2.10 crashed in trainings of networks as narrow as tests have them; with the
+# kernels of AVX it does not, nor does it with AVX-512. It reads this when it is imported, here and in other processes
 CPU = Path("/proc/cpuinfo")
 if CPU.is_file() and " avx2" in (flags := CPU.read_text()) and " avx512f" not in flags:
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")

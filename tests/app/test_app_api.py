@@ -219,10 +219,14 @@ def test_a_file_that_is_no_longer_kept(small):
     assert small.get("/pictures/..%2f..%2fetc%2fpasswd").status_code == 404
 
 
-def test_examples_are_dicoms_that_can_be_sent_back(client):
-    content = client.get("/examples/atypical").content
+@pytest.mark.parametrize("label", STUDY_CLASSES)
+def test_examples_are_dicoms_that_can_be_sent_back(client, label):
+    content = client.get(f"/examples/{label}").content
     one = client.post("/predict", files=[upload(content, "phantom.dcm")]).json()["files"][0]
     assert one["facts"]["format"] == "DICOM" and one["width"] > 500
+
+
+def test_an_example_of_another_word_is_refused(client):
     wrong = client.get("/examples/lateral")
     assert wrong.status_code == 400 and "there is one of negative" in wrong.json()["error"]
 

@@ -56,7 +56,7 @@ def test_a_finished_training_is_kept(name, tmp_path, capsys):
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_it_can_learn_a_batch_by_heart(name, tmp_path):
     """As many epochs as that takes; what it learned from is what it is asked."""
-    one = {"network": "mobilenet_v2"}
+    one, weak = {"network": "mobilenet_v2"}, {"networks": "mobilenet_v2", "augmentation": "patch_vote"}
     many = {
         "unet_hrnet": {"epochs": 30, "lr": 0.01, "augmentation": "patch_vote", **one},
         "covid_cxnet": {"epochs": 20, "lr": 1e-3, "smoothing": 0.0, "hidden": 0, **one},
@@ -68,11 +68,11 @@ def test_it_can_learn_a_batch_by_heart(name, tmp_path):
             "votes": 30,
             "network": "resnet18",
         },
-        "resunet_ensemble": {"step_epochs": 30, "lr": 1e-3, "patience": 80, "networks": "mobilenet_v2", "hidden": "32"},
+        "resunet_ensemble": {"step_epochs": 20, "lr": 1e-3, "patience": 80, "hidden": "64", **weak},
     }[name]
     system, c, folder, task = learned(tmp_path, name, "two", by_heart=True, **many)
     training = task.parts(0)[0]
-    assert (system.predict(folder, c, training).argmax(1) == training.targets).mean() > 0.7  # .5 is guessed; processors differ
+    assert (system.predict(folder, c, training).argmax(1) == training.targets).mean() > 0.85
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

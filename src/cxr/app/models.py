@@ -14,8 +14,8 @@ from cxr.images.lungs import rejection
 from cxr.labels import STUDY_CLASSES
 from cxr.papers.registry import SYSTEMS
 from cxr.papers.unseen import Unseen, is_trained
-from cxr.prediction.classify import StudyClassifier
 from cxr.prediction.combine import none_from_boxes, study_means
+from cxr.prediction.passes import Pass
 from cxr.prediction.segment import LungSegmenter
 from cxr.profiles import settings_of
 from cxr.systems.competition import FASTER_RCNN, STUDIES, YOLO, Competition
@@ -125,5 +125,5 @@ class Models:
             view = settings_of(self.workspace.profile, STUDIES).lungs
             lungs = self.spine.lungs.find(images, pixels) if view != WHOLE else [None]
             self.spine.lungs.forget()
-            folds = [StudyClassifier(folder) for folder in self.spine.folders[STUDIES]]
+            folds = [self.spine.model(Pass(STUDIES, fold)) for fold in range(self.workspace.profile.folds.count)]
             return np.mean([classifier_heat(one, images, pixels, lungs, view, target)[0] for one in folds], axis=0)

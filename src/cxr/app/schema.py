@@ -84,6 +84,8 @@ class Health(BaseModel):
     run: str
     data: str = Field(description="what the run learned from: phantom, or siim")
     busy: int
+    files: int = Field(description="at most so many in a request")
+    request_mb: int = Field(description="at most so much in a request")
     models: list[ModelInfo]
 
 

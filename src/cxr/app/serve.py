@@ -16,7 +16,6 @@ OPEN = (
     "warning: --host {host} lets every machine that reaches this one send files here; there is no password and no "
     "encryption. Put a proxy with both before it, or leave --host out"
 )
-CONNECTIONS = 128
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +61,7 @@ def server_of(app):
     import uvicorn
 
     quiet = {"access_log": False, "log_level": "critical", "server_header": False}
-    return uvicorn.Server(uvicorn.Config(app, limit_concurrency=CONNECTIONS, **quiet))
+    return uvicorn.Server(uvicorn.Config(app, **quiet))
 
 
 def listen(host: str, port: int) -> socket.socket:

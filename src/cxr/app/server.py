@@ -61,7 +61,7 @@ def create_app(models: Models, limits: Limits | None = None, hosts: Iterable[str
     _add_errors(app)
     _add_predictions(app, models, decoder, shelf, limits)
     _add_layers(app, models, shelf)
-    _add_page(app, models, guard)
+    _add_page(app, models, guard, limits)
     return guard
 
 
@@ -179,7 +179,7 @@ def _add_layers(app: FastAPI, models: Models, shelf: Shelf) -> None:
         return Response(example(label), media_type="application/dicom", headers={"Content-Disposition": name})
 
 
-def _add_page(app: FastAPI, models: Models, guard: Guard) -> None:
+def _add_page(app: FastAPI, models: Models, guard: Guard, limits: Limits) -> None:
     infos = [
         {
             "name": name,
@@ -194,8 +194,9 @@ def _add_page(app: FastAPI, models: Models, guard: Guard) -> None:
 
     @app.get("/health", response_model=schema.Health)
     async def health() -> dict:
-        """Whether the server is there, and which models it has."""
-        return {"status": "ok", "run": workspace.places.root.name, "data": data, "busy": guard.busy, "models": infos}
+        """Whether the server is there, which models it has, and what a request may hold."""
+        run, most = workspace.places.root.name, {"files": limits.files, "request_mb": limits.request_mb}
+        return {"status": "ok", "run": run, "data": data, "busy": guard.busy, **most, "models": infos}
 
     @app.get("/source", response_class=Response)
     def source() -> Response:

@@ -75,7 +75,7 @@ class Decoder:
         name, token = safe_name(name), secrets.token_hex(16)
         source, preview = self._folder / f"{token}.upload", self._folder / f"{token}.png"
         try:
-            if copy(file, source, self.limits.file_mb * MB) is None:
+            if not copied(file, source, self.limits.file_mb * MB):
                 return Refusal(name, f"larger than {self.limits.file_mb} MB; send the radiograph alone", True)
             with self._turns:
                 done = self._crew.do(
@@ -93,16 +93,16 @@ class Decoder:
                 path.unlink(missing_ok=True)
 
 
-def copy(file: BinaryIO, path: Path, at_most: int) -> int | None:
-    """Write what a stream holds; returns its bytes, or None where there are more than `at_most`."""
+def copied(file: BinaryIO, path: Path, at_most: int) -> bool:
+    """Write what a stream holds; False where that is more than `at_most` bytes."""
     total = 0
     with open(path, "wb") as out:
         while block := file.read(MB):
             total += len(block)
             if total > at_most:
-                return None
+                return False
             out.write(block)
-    return total
+    return True
 
 
 def safe_name(text: str) -> str:

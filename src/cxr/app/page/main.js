@@ -7,10 +7,10 @@ import { Viewer } from "./viewer.js";
 
 const $ = (id) => document.getElementById(id);
 const CLASSES = ["negative", "typical", "indeterminate", "atypical"];
-const FUSED = "fused", TOGETHER = 16; // files of a request, as the server's limit is
+const FUSED = "fused";
 const viewer = new Viewer($("view"));
 const entries = []; // { file, name, answer, error, image, lungs, heat }
-let models = [], current = null, secondsEach = 0.8, jobs = 0, classChosen = false;
+let models = [], most = { files: 1, bytes: 0 }, current = null, secondsEach = 0.8, jobs = 0, classChosen = false;
 
 start();
 
@@ -20,6 +20,7 @@ async function start() {
   try {
     const health = await (await get("/health")).json();
     models = health.models;
+    most = { files: health.files, bytes: health.request_mb * 2 ** 20 - 2 ** 16 }; // less what stands around the files
     $("run").textContent = `run ${health.run}`;
     if (health.data === "phantom") $("learned").textContent = "These models learned from synthetic phantoms alone: on a real radiograph they tell nothing.";
     fillSelect($("boxes-by"), models.filter((one) => one.boxes));
@@ -32,14 +33,24 @@ async function start() {
 // ------------------------------------------------------------------------------------------------ files and answers
 
 async function add(files) {
-  const chunks = [];
-  for (let i = 0; i < files.length; i += TOGETHER) chunks.push(files.slice(i, i + TOGETHER));
-  for (const chunk of chunks) {
+  for (const chunk of inRequests(files)) {
     const added = chunk.map((file) => ({ file, name: file.name, heat: {} }));
     entries.push(...added);
     drawList();
     await ask(added, spine());
   }
+}
+
+// as many files together as the server takes: those of one study should share a request
+function inRequests(files) {
+  const chunks = [];
+  let bytes = Infinity;
+  for (const file of files) {
+    bytes += file.size;
+    if (bytes > most.bytes || chunks.at(-1).length === most.files) { chunks.push([]); bytes = file.size; }
+    chunks.at(-1).push(file);
+  }
+  return chunks;
 }
 
 // what a first answer holds, so that a switch between these takes no time: everything but the other papers' systems
@@ -242,8 +253,8 @@ async function saveRows() {
   const names = [...new Set([$("boxes-by").value, $("study-by").value])].sort((a, b) => (a === FUSED) - (b === FUSED));
   const rows = [];
   try {
-    for (let i = 0; i < there.length; i += TOGETHER) {
-      const some = there.slice(i, i + TOGETHER);
+    for (let i = 0; i < there.length; i += most.files) {
+      const some = there.slice(i, i + most.files);
       const told = await predict({ tokens: some.map((entry) => entry.answer.token), models: names })
         .catch((error) => { if (error.status !== 404) throw error; return predict({ files: some.map((entry) => entry.file), models: names }); });
       rows.push(...told.files);

@@ -52,6 +52,7 @@ class Competition:
         self.all_detectors = known
         self.detectors = [name for name in known if self.constants.box_weights.get(name, 1.0) > 0]
         self.classifiers = [name for name in CLASSIFIERS if self.constants.class_weights.get(name, 1.0) > 0]
+        self.mirrored = [name for name, folders in self.folders.items() if sees_mirror_images(folders[0])]
         self._loaded: dict[tuple[str, int], Model] = {}
 
     def first_passes(self) -> list[Pass]:
@@ -71,12 +72,11 @@ class Competition:
         return [one for level in self._order(detectors, classifiers, {}) for one in level.passes]
 
     def _order(self, detectors: Sequence[str], classifiers: Sequence[str], seconds: dict[str, float]) -> list[Level]:
-        mirrored = [name for name in (*detectors, *classifiers) if sees_mirror_images(self.folders[name][0])]
-        return order_of_work(detectors, classifiers, self.profile.folds.count, mirrored, seconds)
+        return order_of_work(detectors, classifiers, self.profile.folds.count, self.mirrored, seconds)
 
     def run(self, one: Pass, images: pd.DataFrame, pixels: np.ndarray) -> pd.DataFrame:
         """BOXES or IMAGE_SCORES of one network. images: image_id, height, width; pixels: uint8 [N x S x S]."""
-        model, view = self._model(one), settings_of(self.profile, one.model).lungs
+        model, view = self.model(one), settings_of(self.profile, one.model).lungs
         lungs = self.lungs.find(images, pixels) if view != WHOLE else [None] * len(images)
         seen = see(images, empty_boxes(), pixels, lungs, view)
         if one.model in self.all_detectors:
@@ -87,7 +87,8 @@ class Competition:
         """Free the memory of a network that nobody will ask again."""
         self._loaded.pop((one.model, one.fold), None)
 
-    def _model(self, one: Pass) -> Model:
+    def model(self, one: Pass) -> Model:
+        """The network of a pass, loaded when it is asked first."""
         key = (one.model, one.fold)
         if key not in self._loaded:
             folder, p = self.folders[one.model][one.fold], self.profile.prediction
