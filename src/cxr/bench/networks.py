@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from cxr.bench.timing import median_ms, print_pair
+from cxr.bench.timing import alternating_ms, median_ms, print_pair
 
 STUDY_SIZE, BATCH = 160, 16  # the demo's study classifier
+ADAPTED = ("densenet121", "resnet18", "densenet201", "resnet152", "vgg19")  # those that the papers train with Adam
 
 
 def main(repeats: int) -> None:
@@ -12,6 +13,9 @@ def main(repeats: int) -> None:
     print("\ntraining step, ms an image: float32, ours, ratio")
     print_pair("study classifier", *study_steps(repeats))
     print_pair("Faster R-CNN", *detector_steps(repeats))
+    print("\nthe optimiser's part of a step, ms: PyTorch's default, ours (fused), ratio")
+    for name in ADAPTED:
+        print_pair(name, *optimizer_steps(name, repeats))
 
 
 def study_steps(repeats: int) -> tuple[float, float]:
@@ -50,21 +54,36 @@ def detector_steps(repeats: int) -> tuple[float, float]:
 
 
 def training_steps(network, losses: Callable[[], list], batch: int, repeats: int) -> tuple[float, float]:
-    """ms an image on the CPU: float32 as PyTorch lays it out, then the precision and layout that trainings choose."""
+    """ms an image on the CPU: float32 as PyTorch lays it out, then as trainings have it."""
     import torch
 
     from cxr.training.fit import precision
 
-    optimizer = torch.optim.AdamW(network.train().parameters())
+    network.train()
+    plain, fused = (torch.optim.AdamW(network.parameters(), fused=fused) for fused in (False, True))
 
-    def step(mixed: bool) -> None:
+    def step(optimizer: torch.optim.Optimizer, mixed: bool) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             loss = sum(losses())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
-    usual = median_ms(lambda: step(False), repeats) / batch
+    usual = median_ms(lambda: step(plain, False), repeats) / batch
     network.to(memory_format=torch.channels_last)
     mixed = precision() == "bf16-mixed"
-    return usual, median_ms(lambda: step(mixed), repeats) / batch
+    return usual, median_ms(lambda: step(fused, mixed), repeats) / batch
+
+
+def optimizer_steps(name: str, repeats: int) -> tuple[float, float]:
+    """ms of Adam's step alone over a network's weights, weight by weight and fused."""
+    import torch
+
+    from cxr.models.backbones import backbone_features
+
+    network = backbone_features(name)
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, 1e-3)
+    both = (torch.optim.Adam(network.parameters(), fused=fused) for fused in (False, True))
+    usual, ours = alternating_ms([optimizer.step for optimizer in both], repeats)
+    return usual, ours

@@ -200,14 +200,15 @@ class Trainee(lightning.LightningModule):
             {"params": [p for p in self.parameters() if p.ndim > 1], "weight_decay": self.recipe.weight_decay},
             {"params": [p for p in self.parameters() if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        # the rate comes from the schedule alone, since it differs from stage to stage
+        # the rate comes from the schedule alone, since it differs from stage to stage; fused: all weights in one go,
+        # which SGD cannot where some of them have learned before and others have not
         if self.recipe.optimizer == "SGD":
             momentum, nesterov = self.recipe.momentum, self.recipe.nesterov
             optimizer = torch.optim.SGD(groups, lr=1.0, momentum=momentum, nesterov=nesterov)
         elif self.recipe.optimizer == "AdamW":
-            optimizer = torch.optim.AdamW(groups, lr=1.0)
+            optimizer = torch.optim.AdamW(groups, lr=1.0, fused=True)
         elif self.recipe.optimizer == "Adam":
-            optimizer = torch.optim.Adam(groups, lr=1.0)
+            optimizer = torch.optim.Adam(groups, lr=1.0, fused=True)
         else:
             raise DataFault(f"optimizer={self.recipe.optimizer}: not known; choose AdamW, Adam or SGD")
         if self.recipe.schedule == "plateau":
