@@ -75,23 +75,23 @@ DEMO = Profile(
     ),
     prediction=Prediction(half=False),
     # each paper's own networks at a fraction of its pixels; they start from random weights, so rates are higher
-    unet_hrnet=UnetHrnet(size=64, epochs=6, batch=8, folds=2, lungs_size=64, lungs_epochs=10),
+    unet_hrnet=UnetHrnet(size=64, epochs=5, batch=16, folds=2, lungs_size=64, lungs_epochs=8),
     covid_cxnet=CovidCxnet(
-        size=80, epochs=8, more_epochs=8, second_epochs=8, base_epochs=10, lr=5e-4, lungs_size=64, lungs_epochs=10
+        size=80, epochs=6, more_epochs=6, second_epochs=6, base_epochs=8, lr=5e-4, lungs_size=64, lungs_epochs=8
     ),
     patch_vote=PatchVote(
         side=256,
         patch=56,
         votes=25,
-        patches_an_epoch=4,
+        patches_an_epoch=2,
         epochs=8,
         patience=6,
         lr=3e-4,
         lungs_size=64,  # a quarter of `side`, as in the paper
-        lungs_epochs=11,
+        lungs_epochs=9,
         lungs_lr=0.001,
     ),
     resunet_ensemble=ResunetEnsemble(
-        size=64, head_epochs=1, steps=2, step_epochs=1, lr=1e-4, batch=8, lungs_size=64, lungs_epochs=8
+        size=64, head_epochs=1, steps=1, step_epochs=1, lr=1e-4, batch=16, lungs_size=64, lungs_epochs=7
     ),
 )
