@@ -74,7 +74,8 @@ DEMO = Profile(
         warmup_fraction=0.1,
     ),
     prediction=Prediction(half=False),
-    # each paper's own networks at a fraction of its pixels; they start from random weights, so rates are higher
+    # each paper's own networks at a fraction of its pixels; they start from random weights, so rates are higher;
+    # below 64 px HRNet's branches do not fit together, and the ensemble's Grad-CAM is a single cell
     unet_hrnet=UnetHrnet(size=64, epochs=5, batch=16, folds=2, lungs_size=64, lungs_epochs=8),
     covid_cxnet=CovidCxnet(
         size=80, epochs=6, more_epochs=6, second_epochs=6, base_epochs=8, lr=5e-4, lungs_size=64, lungs_epochs=8
