@@ -230,7 +230,24 @@ def test_the_interface_page_describes_the_prediction(page, address):
 
 
 def test_the_notice_and_the_source_are_there(page):
-    assert "not for diagnosis" in page.inner_text(".notice") and "synthetic phantoms alone" in page.inner_text(
-        ".notice"
-    )
+    assert "not for diagnosis" in page.inner_text(".notice")
+    until(page, ".notice", "synthetic phantoms alone")  # the server says what the models learned from, after the page is there
     assert page.get_attribute("footer a", "href") == "/source"
+
+
+def test_a_file_chosen_at_once_waits_for_the_models(browser, address):
+    context = browser.new_context()
+    page, held = context.new_page(), []
+    page.route("**/health", lambda route: held.append(route))
+    with page.expect_request("**/health"):
+        page.goto(address)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    send(page, "chest.dcm", example("typical"))
+    page.wait_for_timeout(200)
+    assert not [url for url in asked if url.endswith("/predict")]
+    with page.expect_request("**/predict") as sent:
+        held[0].continue_()
+    assert b"yolo" in sent.value.post_data_buffer
+    until(page, "#count", "of 1 boxes")
+    context.close()

@@ -12,7 +12,7 @@ const viewer = new Viewer($("view"));
 const entries = []; // { file, name, answer, error, image, lungs, heat }
 let models = [], most = { files: 1, bytes: 0 }, current = null, secondsEach = 0.8, jobs = 0, classChosen = false;
 
-start();
+const ready = start(); // settled once the server has told its models and limits, or why not
 
 async function start() {
   listen();
@@ -33,6 +33,7 @@ async function start() {
 // ------------------------------------------------------------------------------------------------ files and answers
 
 async function add(files) {
+  await ready; // how many files share a request, and which models to ask, the server tells
   for (const chunk of inRequests(files)) {
     const added = chunk.map((file) => ({ file, name: file.name, heat: {} }));
     entries.push(...added);
