@@ -62,7 +62,8 @@ def test_header_and_pixels_come_back_from_another_process(one):
         (poor_jobs.end_quietly, r"ended the decoder \(exit status 3\)"),
     ],
 )
-def test_what_a_process_dies_of_is_the_reason(one, function, reason):
+def test_what_a_process_dies_of_is_the_reason(one, function, reason, monkeypatch):
+    monkeypatch.setattr(worker, "GRACE", 60)  # a busy machine must not look like a worker that needed it
     before, start = pid_of(one), time.monotonic()
     done = do(one, function, limits=Limits(0.3 if "longer" in reason else 4, 200), thumbnail=8)
     assert time.monotonic() - start < worker.GRACE, "it did not end by itself"
@@ -124,7 +125,7 @@ def test_a_process_that_ignores_its_alarm_is_ended_from_outside(one, monkeypatch
     monkeypatch.setattr(worker, "GRACE", 0.3)
     start = time.monotonic()
     assert do(one, poor_jobs.ignore_the_alarm, limits=Limits(0.2, 200)).reason.startswith("took longer than 0.2 s")
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 60, "it was left to sleep"
 
 
 def test_idle_processes_end_by_themselves(monkeypatch):
