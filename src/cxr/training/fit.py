@@ -97,6 +97,8 @@ def _fit(
     if checkpoints.resumed_after:
         print(f"  goes on after epoch {checkpoints.resumed_after} of {recipe.epochs}", flush=True)
         table.go_on()
+    # deterministic algorithms would fill all new memory with NaN to show who reads it unwritten: a sixth of a step
+    torch.utils.deterministic.fill_uninitialized_memory = False
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
         # a clock that has run out still leaves one batch: a run folder without metrics would stop what reads it
