@@ -231,9 +231,7 @@ def test_the_interface_page_describes_the_prediction(page, address):
 
 def test_the_notice_and_the_source_are_there(page):
     assert "not for diagnosis" in page.inner_text(".notice")
-    until(
-        page, ".notice", "synthetic phantoms alone"
-    )  # the server says what the models learned from, after the page is there
+    until(page, ".notice", "synthetic phantoms alone")  # the server tells this once the page is there
     assert page.get_attribute("footer a", "href") == "/source"
 
 

@@ -97,7 +97,7 @@ def _fit(
     if checkpoints.resumed_after:
         print(f"  goes on after epoch {checkpoints.resumed_after} of {recipe.epochs}", flush=True)
         table.go_on()
-    # deterministic algorithms would fill all new memory with NaN to show who reads it unwritten: a sixth of a step
+    # deterministic algorithms fill all new memory with NaN, to show who reads it unwritten: up to a sixth of a step
     torch.utils.deterministic.fill_uninitialized_memory = False
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
